@@ -1,0 +1,3 @@
+import { library } from "../tooling/tsup/index.ts";
+
+export default library({ entry: ["index.ts"], shims: true });
