@@ -10,7 +10,9 @@ const problems = folders.flatMap((folder) => {
   if (!(layer in MAY_IMPORT)) return [`${name} is not in tooling/layers.mjs: say what it may import`];
   return [...Object.keys(dependencies), ...Object.keys(peerDependencies)]
     .filter((each) => each.startsWith("@kv/") && !MAY_IMPORT[layer].includes(each.replace("@kv/", "")))
-    .map((each) => `${name} may not import ${each}; it may import: ${MAY_IMPORT[layer].join(", ") || "nothing of ours"}`);
+    .map(
+      (each) => `${name} may not import ${each}; it may import: ${MAY_IMPORT[layer].join(", ") || "nothing of ours"}`,
+    );
 });
 for (const problem of problems) process.stderr.write(`${problem}\n`);
 process.exitCode = problems.length === 0 ? 0 : 1;

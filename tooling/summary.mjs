@@ -24,7 +24,9 @@ export function summarize(task) {
     totals.failed += report.numFailedTests;
     totals.skipped += report.numPendingTests + (report.numTodoTests ?? 0);
     // A suite that fails to load has no tests to count.
-    totals.failed += report.testResults.filter((suite) => suite.status === "failed" && suite.assertionResults.length === 0).length;
+    totals.failed += report.testResults.filter(
+      (suite) => suite.status === "failed" && suite.assertionResults.length === 0,
+    ).length;
   }
   process.stdout.write(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`);
   return totals;
