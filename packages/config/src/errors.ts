@@ -1,0 +1,44 @@
+/** A value that was given is not one that can be used. `field` is the path of the key, as in `text_config.head_dim`. */
+export class InvalidConfigError extends Error {
+  override readonly name = "InvalidConfigError";
+  readonly code = "INVALID_CONFIG";
+
+  constructor(
+    readonly field: string,
+    readonly value: unknown,
+    readonly allowed: string,
+  ) {
+    super(`${field} must be ${allowed}, got ${describeValue(value)}`);
+  }
+}
+
+/**
+ * A size is beyond `Number.MAX_SAFE_INTEGER` bytes, where a number no longer holds every integer. `bytes` is the exact
+ * size; fractions of a byte, which block formats have per token, are rounded up.
+ */
+export class SizeOverflowError extends Error {
+  override readonly name = "SizeOverflowError";
+  readonly code = "SIZE_OVERFLOW";
+  readonly allowedBytes: number = Number.MAX_SAFE_INTEGER;
+
+  constructor(
+    readonly what: string,
+    readonly bytes: bigint,
+  ) {
+    super(`${what} would be ${bytes} bytes, more than ${Number.MAX_SAFE_INTEGER}; lower the context or the batch`);
+  }
+}
+
+/** A value as an error message shows it: short, and with its type where the type is what is wrong. */
+export function describeValue(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(shorten(value));
+  if (typeof value === "bigint") return `${value}n (bigint)`;
+  if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`;
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === "object" && value !== null) return "an object";
+  return String(value);
+}
+
+function shorten(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
