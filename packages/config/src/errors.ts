@@ -42,3 +42,21 @@ export function describeValue(value: unknown): string {
 function shorten(text: string): string {
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
+
+/**
+ * A model, or a key of it, whose meaning for the cache is not known here. `key` is the path of what was not understood;
+ * nothing was guessed.
+ */
+export class UnsupportedModelError extends Error {
+  override readonly name = "UnsupportedModelError";
+  readonly code = "UNSUPPORTED_MODEL";
+
+  constructor(
+    readonly modelType: string,
+    readonly key: string,
+    readonly value: unknown,
+    readonly expected: string,
+  ) {
+    super(`model type ${JSON.stringify(shorten(modelType))}: ${key} is ${describeValue(value)}, expected ${expected}`);
+  }
+}

@@ -14,3 +14,17 @@ export function exactProduct(what: string, ...factors: readonly number[]): numbe
     factors.reduce((left, right) => left * BigInt(right), 1n),
   );
 }
+
+/**
+ * Sum of whole numbers, exact. `what` names the result in the error.
+ *
+ * @throws SizeOverflowError if it is beyond `Number.MAX_SAFE_INTEGER`
+ */
+export function exactSum(what: string, parts: readonly number[]): number {
+  const sum = parts.reduce((left, right) => left + right, 0);
+  if (sum <= Number.MAX_SAFE_INTEGER) return sum;
+  throw new SizeOverflowError(
+    what,
+    parts.reduce((left, right) => left + BigInt(Math.ceil(right)), 0n),
+  );
+}

@@ -1,0 +1,103 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import {
+  crossBytesPerEncoderToken,
+  growthBytesPerToken,
+  sizeOf,
+  stateBytesPerSequence,
+  windowBytes,
+  windowlessBytesPerToken,
+} from "../src/cache-size.ts";
+import { fromHuggingFace } from "../src/hugging-face/from-hugging-face.ts";
+
+interface Entry {
+  readonly id: string;
+  readonly config: unknown;
+  readonly configSufficient?: boolean;
+  readonly kv: {
+    readonly perLayerKinds: readonly {
+      readonly kind: string;
+      readonly layers: number;
+      readonly layerIndices?: readonly number[];
+    }[];
+    readonly bytesPerTokenFp16: number;
+    readonly bytesPerTokenAllLayersFp16?: number;
+    readonly windowBytesFp16?: number;
+    readonly crossBytesPerEncoderTokenFp16?: number;
+    readonly crossBytesFp16?: number;
+    readonly expandedBytesPerTokenFp16?: number;
+    readonly statePerSequence?: {
+      readonly convElements: number;
+      readonly stateElements: number;
+      readonly bytesAllF32: number;
+      readonly bytesConv16State32: number;
+    };
+  };
+}
+
+const MODELS = JSON.parse(readFileSync(new URL("fixtures/models.json", import.meta.url), "utf8")) as Entry[];
+
+/** Entries whose configuration does not say enough, and why; they must be refused, not guessed. */
+const REFUSED: Readonly<Record<string, RegExp>> = {
+  "nvidia/Llama-3_1-Nemotron-Ultra-253B-v1": /block_configs must be a list of 162 blocks, got undefined/,
+};
+
+const readable = MODELS.filter(({ id }) => !Object.hasOwn(REFUSED, id));
+
+test("the fixture is whole", () => {
+  expect(MODELS).toHaveLength(201);
+  expect(readable).toHaveLength(201 - Object.keys(REFUSED).length);
+});
+
+test.each(Object.entries(REFUSED))("%s is refused", (id, message) => {
+  expect(() => fromHuggingFace(MODELS.find((model) => model.id === id)?.config)).toThrow(message);
+});
+
+describe.each(readable)("$id", ({ config, kv }) => {
+  const shape = fromHuggingFace(config);
+
+  test("grows as published", () => {
+    expect(growthBytesPerToken(shape)).toBe(kv.bytesPerTokenFp16);
+    expect(windowlessBytesPerToken(shape)).toBe(kv.bytesPerTokenAllLayersFp16 ?? kv.bytesPerTokenFp16);
+  });
+
+  test("windows, state and cross attention", () => {
+    expect(windowBytes(shape)).toBe(kv.windowBytesFp16 ?? 0);
+    expect(crossBytesPerEncoderToken(shape)).toBe(kv.crossBytesPerEncoderTokenFp16 ?? 0);
+    expect(stateBytesPerSequence(shape, { conv: "fp32", state: "fp32" })).toBe(kv.statePerSequence?.bytesAllF32 ?? 0);
+    expect(stateBytesPerSequence(shape)).toBe(kv.statePerSequence?.bytesConv16State32 ?? 0);
+    expect(sizeOf(shape, { tokens: 0 }).totalBytes).toBe(stateBytesPerSequence(shape) + (kv.crossBytesFp16 ?? 0));
+  });
+
+  test("expanded latents", () => {
+    const expanded = shape.layers.reduce((bytes, layer) => {
+      if (layer.kind !== "latent") return bytes;
+      return bytes + 2 * layer.expanded.numKvHeads * (layer.expanded.keyDim + layer.expanded.valueDim);
+    }, 0);
+    expect(expanded).toBe(kv.expandedBytesPerTokenFp16 ?? 0);
+  });
+
+  test("kinds and places of layers", () => {
+    const caching = kv.perLayerKinds.filter(({ kind }) => kind in KIND_OF);
+    for (const [kind, ours] of new Set(
+      caching.map(({ kind }) => `${kind} ${KIND_OF[kind]}`.split(" ") as [string, string]),
+    )) {
+      const listed = caching.filter((each) => each.kind === kind && each.layerIndices);
+      const indices = listed.flatMap((each) => each.layerIndices ?? []);
+      if (indices.length === 0) continue;
+      const own = shape.layers.filter((layer) => layer.kind === ours).map(({ index }) => index);
+      expect(own).toEqual(indices.toSorted((left, right) => left - right));
+    }
+  });
+});
+
+const KIND_OF: Readonly<Record<string, string>> = {
+  full: "full",
+  sliding: "sliding",
+  chunked: "chunked",
+  mla: "latent",
+  shared: "shared",
+  linear: "state",
+  kda: "state",
+  mamba1: "state",
+};
