@@ -33,15 +33,27 @@ type Metric = Gauge | Counter;
  * be kept up to date in between; a scrape costs the same however many allocations are held.
  *
  * @returns the function that takes the metrics out of the registry again
+ * @throws Error if a name is taken in that registry; none is registered then
  */
 export function registerVramMetrics({ tracker, registry = register, prefix = "kv_" }: VramMetricsOptions): () => void {
-  const names = METRICS.map((define) => define({ tracker, registry, prefix }));
-  return () => {
+  const names: string[] = [];
+  const remove = (): void => {
     for (const name of names) registry.removeSingleMetric(name);
   };
+  try {
+    for (const define of METRICS) names.push(define({ tracker, registry, prefix }));
+  } catch (error) {
+    remove();
+    throw error;
+  }
+  return remove;
 }
 
-type Target = Required<VramMetricsOptions> & { readonly registry: Registry; readonly prefix: string };
+interface Target {
+  readonly tracker: UsageSource;
+  readonly registry: Registry;
+  readonly prefix: string;
+}
 
 /** A metric that is set to what the tracker says each time it is collected. */
 function metric(
