@@ -11,6 +11,6 @@ const sources = spawnSync(
 );
 const files = sources.stdout.split("\n").filter((file) => file !== "");
 const mode = process.argv.includes("--check") ? ["--dry-run", "--Werror"] : ["-i"];
-const cli = createRequire(import.meta.url).resolve("clang-format-node/bin/clang-format.js");
+const cli = createRequire(import.meta.url).resolve("clang-format-node/build/cli.js");
 process.exitCode =
   files.length === 0 ? 0 : (spawnSync(process.execPath, [cli, ...mode, ...files], { stdio: "inherit" }).status ?? 1);

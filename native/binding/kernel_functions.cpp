@@ -1,0 +1,164 @@
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "binding/arguments.h"
+#include "binding/functions.h"
+#include "kernels/append/append.h"
+#include "kernels/copy_blocks/copy_blocks.h"
+
+namespace kv::binding {
+namespace {
+
+/// A whole number in a field of an object.
+int64_t field(const Napi::Object& object, const char* name, int64_t least) {
+  const Napi::Value value = object.Get(name);
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  if (!(number >= static_cast<double>(least) && number <= 9007199254740991.0) || number != std::floor(number)) {
+    throw invalid_argument(name, "must be a whole number of at least " + std::to_string(least));
+  }
+  return static_cast<int64_t>(number);
+}
+
+int32_t field32(const Napi::Object& object, const char* name) {
+  const int64_t value = field(object, name, 1);
+  if (value > INT32_MAX) throw invalid_argument(name, "must be less than 2147483648");
+  return static_cast<int32_t>(value);
+}
+
+struct PlaneField {
+  KvPlane plane;
+  std::shared_ptr<Memory> memory;
+};
+
+/// One of the two planes of a view: `{ memory, offsetBytes, blockStrideBytes, … }`, checked to lie in its memory.
+PlaneField plane_field(const Arguments& args, const Napi::Object& object, const char* name, const KvView& view) {
+  const auto plane = object.Get(name).As<Napi::Object>();
+  const auto memory = args.handles().get<OpenMemory>(static_cast<double>(field(plane, "memory", 0)), name).memory;
+  const int64_t offset_bytes = field(plane, "offsetBytes", 0);
+  KvPlane read{.base = memory->address() + offset_bytes,
+               .block_stride_bytes = field(plane, "blockStrideBytes", 0),
+               .token_stride_bytes = field(plane, "tokenStrideBytes", 0),
+               .head_stride_bytes = field(plane, "headStrideBytes", 0),
+               .head_bytes = field32(plane, "headBytes")};
+  // As doubles: each factor is below 2^53, and a product too large for 64 bits must not wrap around.
+  const double end_bytes =
+      static_cast<double>(view.num_blocks - 1) * static_cast<double>(read.block_stride_bytes) +
+      static_cast<double>(view.tokens_per_block - 1) * static_cast<double>(read.token_stride_bytes) +
+      static_cast<double>(view.num_kv_heads - 1) * static_cast<double>(read.head_stride_bytes) + read.head_bytes;
+  if (static_cast<double>(offset_bytes) + end_bytes > static_cast<double>(memory->bytes())) {
+    throw out_of_bounds(name, static_cast<double>(offset_bytes), end_bytes, static_cast<double>(memory->bytes()));
+  }
+  return {read, memory};
+}
+
+/// The memory of a view, for as long as one call takes.
+struct ViewMemory {
+  explicit ViewMemory(const OpenView& open) : keys(open.keys.lock()), values(open.values.lock()) {
+    if (keys == nullptr || values == nullptr) {
+      throw Error("DISPOSED", "the memory of the view was disposed", {{"what", std::string("the memory of the view")}});
+    }
+  }
+
+  std::shared_ptr<Memory> keys;
+  std::shared_ptr<Memory> values;
+};
+
+/// createView({ keys, values, numBlocks, tokensPerBlock, numKvHeads })
+Napi::Value create_view(const Arguments& args) {
+  const auto object = args.object(0, "view");
+  KvView view{};
+  view.num_blocks = field32(object, "numBlocks");
+  view.tokens_per_block = field32(object, "tokensPerBlock");
+  view.num_kv_heads = field32(object, "numKvHeads");
+  const PlaneField keys = plane_field(args, object, "keys", view);
+  const PlaneField values = plane_field(args, object, "values", view);
+  view.keys = keys.plane;
+  view.values = values.plane;
+  return Napi::Number::New(args.env(), args.handles().insert(OpenView{keys.memory, values.memory, view}));
+}
+
+/// append(view, keys, keysOffsetBytes, values, valuesOffsetBytes, slots | null, slotsOffsetBytes, firstSlot, numTokens,
+/// stream)
+Napi::Value append(const Arguments& args) {
+  const OpenView& open = args.view(0);
+  const auto& keys = args.memory(1, "keys");
+  const auto& values = args.memory(3, "values");
+  const std::shared_ptr<Memory> slots = args.is_null(5) ? nullptr : args.memory(5, "slotMapping");
+  const int32_t num_tokens = args.count(8, "numTokens");
+  const auto bytes_of = [&](const KvPlane& plane) {
+    return static_cast<size_t>(num_tokens) * static_cast<size_t>(open.view.num_kv_heads) *
+           static_cast<size_t>(plane.head_bytes);
+  };
+  AppendParams params{
+      .view = open.view,
+      .keys = checked_range(*keys, args.whole(2, "keysOffsetBytes"), bytes_of(open.view.keys), "keys"),
+      .values = checked_range(*values, args.whole(4, "valuesOffsetBytes"), bytes_of(open.view.values), "values"),
+      .slot_mapping = nullptr,
+      .first_slot = args.whole(7, "firstSlot"),
+      .num_tokens = num_tokens};
+  if (slots != nullptr) {
+    const size_t bytes = static_cast<size_t>(num_tokens) * sizeof(int32_t);
+    const std::byte* start = checked_range(*slots, args.whole(6, "slotsOffsetBytes"), bytes, "slotMapping");
+    if (reinterpret_cast<uintptr_t>(start) % alignof(int32_t) != 0) {
+      throw invalid_argument("slotMapping", "must lie at a multiple of 4 bytes");
+    }
+    params.slot_mapping = reinterpret_cast<const int32_t*>(start);
+  } else if (params.first_slot + num_tokens > open.view.num_slots()) {
+    throw out_of_bounds("slots", static_cast<double>(params.first_slot), num_tokens,
+                        static_cast<double>(open.view.num_slots()));
+  }
+  const OpenStream& stream = args.stream(9);
+  const ViewMemory written(open);
+  for (Memory* memory : {written.keys.get(), written.values.get(), keys.get(), values.get(), slots.get()}) {
+    if (memory != nullptr) use_checked(*memory, stream, "append");
+  }
+  run_append(params, *stream.stream);
+  return args.env().Undefined();
+}
+
+/// Copies may run in any order, so none may see what another writes.
+void require_independent(std::span<const BlockPair> pairs) {
+  std::vector<int32_t> targets(pairs.size());
+  std::transform(pairs.begin(), pairs.end(), targets.begin(), [](const BlockPair& pair) { return pair.to; });
+  std::sort(targets.begin(), targets.end());
+  if (std::adjacent_find(targets.begin(), targets.end()) != targets.end()) {
+    throw invalid_argument("pairs", "write a block twice");
+  }
+  for (const BlockPair& pair : pairs) {
+    if (std::binary_search(targets.begin(), targets.end(), pair.from)) {
+      throw invalid_argument("pairs", "read block " + std::to_string(pair.from) + ", which they also write");
+    }
+  }
+}
+
+/// copyBlocks(view, pairs: Int32Array of from, to, from, to, …, stream)
+Napi::Value copy_blocks(const Arguments& args) {
+  const OpenView& open = args.view(0);
+  const auto numbers = args.int32_array(1, "pairs");
+  if (numbers.size() % 2 != 0) throw invalid_argument("pairs", "must have an even length: from, to, from, to, …");
+  std::vector<BlockPair> pairs(numbers.size() / 2);
+  for (size_t i = 0; i < pairs.size(); ++i) pairs[i] = {numbers[2 * i], numbers[2 * i + 1]};
+  for (const int32_t block : numbers) {
+    if (block >= 0 && block < open.view.num_blocks) continue;
+    throw invalid_argument("pairs", "name block " + std::to_string(block) + "; the view has blocks 0 to " +
+                                        std::to_string(open.view.num_blocks - 1));
+  }
+  require_independent(pairs);
+  const OpenStream& stream = args.stream(2);
+  const ViewMemory copied(open);
+  use_checked(*copied.keys, stream, "view");
+  use_checked(*copied.values, stream, "view");
+  run_copy_blocks(open.view, pairs, *stream.stream);
+  return args.env().Undefined();
+}
+
+}  // namespace
+
+void export_kernel_functions(Napi::Env env, Napi::Object exports) {
+  exports.Set("createView", Napi::Function::New<guarded<create_view>>(env));
+  exports.Set("append", Napi::Function::New<guarded<append>>(env));
+  exports.Set("copyBlocks", Napi::Function::New<guarded<copy_blocks>>(env));
+}
+
+}  // namespace kv::binding

@@ -1,0 +1,192 @@
+#include "memory/cuda_stream.h"
+
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include "kernels/embedded.h"
+#include "memory/error.h"
+
+namespace kv {
+namespace {
+
+cuda::DevicePtr device_ptr(const void* address) {
+  return reinterpret_cast<cuda::DevicePtr>(address);
+}
+
+CudaEvent& as_cuda(Event& event, const char* argument) {
+  auto* cuda_event = dynamic_cast<CudaEvent*>(&event);
+  if (cuda_event == nullptr) throw invalid_argument(argument, "is an event of the host");
+  return *cuda_event;
+}
+
+}  // namespace
+
+CudaContext::CudaContext(int ordinal) : driver_(cuda::driver()) {
+  driver_.check(driver_.DeviceGet(&device_, ordinal), "cuDeviceGet");
+  driver_.check(driver_.DevicePrimaryCtxRetain(&context_, device_), "cuDevicePrimaryCtxRetain");
+}
+
+CudaContext::~CudaContext() {
+  if (module_ != nullptr && try_make_current()) driver_.ModuleUnload(module_);
+  driver_.DevicePrimaryCtxRelease(device_);
+}
+
+cuda::Function CudaContext::kernel(const char* name) {
+  const std::scoped_lock lock(mutex_);
+  for (const auto& [known, function] : kernels_) {
+    if (known == name || std::strcmp(known, name) == 0) return function;
+  }
+  if (module_ == nullptr) {
+    // The fatbin has machine code for the GPUs known when it was built; the PTX serves others, and older drivers.
+    cuda::Result result = kernels::fatbin() == nullptr ? -1 : driver_.ModuleLoadData(&module_, kernels::fatbin());
+    if (result != cuda::kSuccess) {
+      module_ = nullptr;
+      driver_.check(driver_.ModuleLoadData(&module_, kernels::ptx()), "cuModuleLoadData");
+    }
+  }
+  cuda::Function function = nullptr;
+  driver_.check(driver_.ModuleGetFunction(&function, module_, name), "cuModuleGetFunction");
+  kernels_.emplace_back(name, function);
+  return function;
+}
+
+CudaEvent::CudaEvent(std::shared_ptr<CudaContext> context, unsigned flags) : context_(std::move(context)) {
+  context_->make_current();
+  context_->driver().check(context_->driver().EventCreate(&handle_, flags), "cuEventCreate");
+}
+
+CudaEvent::~CudaEvent() {
+  if (context_->try_make_current()) context_->driver().EventDestroy(handle_);
+}
+
+bool CudaEvent::is_done() {
+  const cuda::Result result = context_->driver().EventQuery(handle_);
+  if (result == cuda::kNotReady) return false;
+  context_->driver().check(result, "cuEventQuery");
+  return true;
+}
+
+void CudaEvent::synchronize() {
+  context_->make_current();
+  context_->driver().check(context_->driver().EventSynchronize(handle_), "cuEventSynchronize");
+}
+
+double CudaEvent::elapsed_ms_since(Event& earlier) {
+  float milliseconds = 0;
+  const cuda::EventHandle start = as_cuda(earlier, "earlier").handle();
+  context_->driver().check(context_->driver().EventElapsedTime(&milliseconds, start, handle_), "cuEventElapsedTime");
+  return milliseconds;
+}
+
+CudaStream::CudaStream(std::shared_ptr<CudaContext> context) : context_(std::move(context)) {
+  context_->make_current();
+  context_->driver().check(context_->driver().StreamCreate(&handle_, cuda::kStreamNonBlocking), "cuStreamCreate");
+}
+
+CudaStream::~CudaStream() {
+  {
+    const std::scoped_lock lock(waiter_->mutex);
+    waiter_->is_closed = true;
+  }
+  waiter_->changed.notify_all();
+  if (thread_.get_id() == std::this_thread::get_id()) {
+    thread_.detach();
+  } else if (thread_.joinable()) {
+    thread_.join();
+  }
+  if (context_->try_make_current()) context_->driver().StreamDestroy(handle_);
+}
+
+void CudaStream::fill(void* to, uint8_t value, size_t bytes) {
+  context_->make_current();
+  context_->driver().check(context_->driver().MemsetD8Async(device_ptr(to), value, bytes, handle_), "cuMemsetD8Async");
+}
+
+void CudaStream::copy(void* to, const void* from, size_t bytes) {
+  context_->make_current();
+  const auto& driver = context_->driver();
+  driver.check(driver.MemcpyAsync(device_ptr(to), device_ptr(from), bytes, handle_), "cuMemcpyAsync");
+}
+
+void CudaStream::upload(void* to, const void* from, size_t bytes) {
+  context_->make_current();
+  const auto& driver = context_->driver();
+  // From pageable memory the driver stages the bytes before it returns.
+  driver.check(driver.MemcpyHtoDAsync(device_ptr(to), from, bytes, handle_), "cuMemcpyHtoDAsync");
+}
+
+void CudaStream::download(void* to, const void* from, size_t bytes) {
+  context_->make_current();
+  const auto& driver = context_->driver();
+  driver.check(driver.MemcpyDtoHAsync(to, device_ptr(from), bytes, handle_), "cuMemcpyDtoHAsync");
+  synchronize();
+}
+
+void CudaStream::launch(const KernelCall& call) {
+  context_->make_current();
+  void* params[] = {const_cast<void*>(call.params)};
+  const auto& blocks = call.num_thread_blocks;
+  context_->driver().check(context_->driver().LaunchKernel(context_->kernel(call.name), blocks[0], blocks[1], blocks[2],
+                                                           call.num_threads, 1, 1, 0, handle_, params, nullptr),
+                           "cuLaunchKernel");
+}
+
+void CudaStream::record(Event& event) {
+  context_->make_current();
+  context_->driver().check(context_->driver().EventRecord(as_cuda(event, "event").handle(), handle_), "cuEventRecord");
+}
+
+void CudaStream::wait(Event& event) {
+  context_->make_current();
+  context_->driver().check(context_->driver().StreamWaitEvent(handle_, as_cuda(event, "event").handle(), 0),
+                           "cuStreamWaitEvent");
+}
+
+void CudaStream::synchronize() {
+  context_->make_current();
+  context_->driver().check(context_->driver().StreamSynchronize(handle_), "cuStreamSynchronize");
+}
+
+bool CudaStream::is_idle() {
+  return context_->driver().StreamQuery(handle_) != cuda::kNotReady;
+}
+
+void CudaStream::when_done(std::function<void(std::exception_ptr)> callback) {
+  auto event = std::make_unique<CudaEvent>(context_, cuda::kEventBlockingSync | cuda::kEventDisableTiming);
+  record(*event);
+  if (!thread_.joinable()) {
+    try {
+      thread_ = std::thread([waiter = waiter_] { waiter->run(); });
+    } catch (const std::system_error& failure) {
+      throw system_error("starting a stream's thread", failure.what());
+    }
+  }
+  {
+    const std::scoped_lock lock(waiter_->mutex);
+    waiter_->queue.push_back({std::move(event), std::move(callback)});
+  }
+  waiter_->changed.notify_all();
+}
+
+void CudaStream::Waiter::run() {
+  std::unique_lock lock(mutex);
+  for (;;) {
+    changed.wait(lock, [&] { return !queue.empty() || is_closed; });
+    if (queue.empty()) return;
+    Waiting waiting = std::move(queue.front());
+    queue.pop_front();
+    lock.unlock();
+    std::exception_ptr failure;
+    try {
+      waiting.event->synchronize();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    waiting.callback(failure);
+    waiting = {};  // what it owns goes without the lock held
+    lock.lock();
+  }
+}
+
+}  // namespace kv

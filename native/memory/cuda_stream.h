@@ -1,0 +1,95 @@
+#pragma once
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "memory/backend.h"
+#include "memory/cuda_driver.h"
+
+namespace kv {
+
+/// The primary context of a CUDA device, retained for as long as this lives, and its kernels.
+class CudaContext {
+ public:
+  explicit CudaContext(int ordinal);
+  ~CudaContext();
+  CudaContext(const CudaContext&) = delete;
+  CudaContext& operator=(const CudaContext&) = delete;
+
+  const cuda::Driver& driver() const noexcept { return driver_; }
+  cuda::Device device() const noexcept { return device_; }
+  void make_current() const { driver_.check(driver_.CtxSetCurrent(context_), "cuCtxSetCurrent"); }
+  /// For where nothing may be thrown; false at process exit, when the driver is gone.
+  bool try_make_current() const noexcept { return driver_.CtxSetCurrent(context_) == cuda::kSuccess; }
+  /// A kernel by name; loads the embedded kernels at the first call.
+  cuda::Function kernel(const char* name);
+
+ private:
+  const cuda::Driver& driver_;
+  cuda::Device device_ = 0;
+  cuda::Context context_ = nullptr;
+  std::mutex mutex_;
+  cuda::Module module_ = nullptr;
+  std::deque<std::pair<const char*, cuda::Function>> kernels_;
+};
+
+class CudaEvent : public Event {
+ public:
+  CudaEvent(std::shared_ptr<CudaContext> context, unsigned flags);
+  ~CudaEvent() override;
+  bool is_done() override;
+  void synchronize() override;
+  double elapsed_ms_since(Event& earlier) override;
+  cuda::EventHandle handle() const noexcept { return handle_; }
+
+ private:
+  std::shared_ptr<CudaContext> context_;
+  cuda::EventHandle handle_ = nullptr;
+};
+
+/// A CUDA stream, and a thread of its own, made when first needed, that waits for it and calls back.
+class CudaStream : public Stream {
+ public:
+  explicit CudaStream(std::shared_ptr<CudaContext> context);
+  ~CudaStream() override;
+  CudaStream(const CudaStream&) = delete;
+  CudaStream& operator=(const CudaStream&) = delete;
+
+  void fill(void* to, uint8_t value, size_t bytes) override;
+  void copy(void* to, const void* from, size_t bytes) override;
+  void upload(void* to, const void* from, size_t bytes) override;
+  void download(void* to, const void* from, size_t bytes) override;
+  void launch(const KernelCall& call) override;
+  void record(Event& event) override;
+  void wait(Event& event) override;
+  void synchronize() override;
+  bool is_idle() override;
+  void when_done(std::function<void(std::exception_ptr)> callback) override;
+
+  cuda::StreamHandle handle() const noexcept { return handle_; }
+
+ private:
+  /// Shared with the waiting thread, which may outlive the stream when it is the one that drops it.
+  struct Waiter {
+    struct Waiting {
+      std::unique_ptr<CudaEvent> event;
+      std::function<void(std::exception_ptr)> callback;
+    };
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::deque<Waiting> queue;
+    bool is_closed = false;
+
+    void run();
+  };
+
+  std::shared_ptr<CudaContext> context_;
+  cuda::StreamHandle handle_ = nullptr;
+  std::shared_ptr<Waiter> waiter_ = std::make_shared<Waiter>();
+  std::thread thread_;
+};
+
+}  // namespace kv

@@ -1,0 +1,218 @@
+import {
+  calculateSize,
+  elementBytes,
+  type KVCacheConfig,
+  layerStrideBytes,
+  type ResolvedKVCacheConfig,
+  validateConfig,
+} from "@kv/config";
+import { type Device, type DeviceMemory, InvalidArgumentError, MemoryRegion, type Stream } from "@kv/device-memory";
+import { append, DtypeError, type HostElements, KvView, requireDtype, ShapeError } from "@kv/kernels";
+import type { VramTracker } from "@kv/vram-tracker";
+import { CacheFullError, LayerIndexError } from "./errors.ts";
+import { KvTensor } from "./kv-tensor.ts";
+
+export interface AllocateCacheOptions {
+  /** Where the cache is accounted for, as "kv_cache". */
+  readonly tracker?: VramTracker;
+  /** Whose cache it is, for the tracker's report. */
+  readonly owner?: string;
+  /** The stream that allocates, zeroes and later frees. Default: the device's. */
+  readonly stream?: Stream;
+}
+
+/**
+ * New tokens of one layer, each [numTokens, numKvHeads, headDim] in the cache's dtype, packed: both in JavaScript's memory,
+ * or both in memory of the device or pinned.
+ */
+export interface CacheAppendInput<T extends HostElements | MemoryRegion = HostElements | MemoryRegion> {
+  readonly keys: T;
+  readonly values: T;
+}
+
+/**
+ * A contiguous key/value cache of one sequence: `[layer 0 keys][layer 0 values][layer 1 keys]…`, each
+ * [maxContextLength, numKvHeads, headDim]. Zero until written. Memory is given back by `dispose`.
+ */
+export class KVCache implements Disposable {
+  readonly device: Device;
+  readonly config: ResolvedKVCacheConfig;
+  /** The one allocation behind the cache. */
+  readonly memory: DeviceMemory;
+  readonly layerStrideBytes: number;
+  readonly #shape: readonly [number, number, number];
+  readonly #stridesBytes: readonly [number, number, number];
+  readonly #views: (KvView | undefined)[];
+  #position = 0;
+
+  private constructor(device: Device, config: ResolvedKVCacheConfig, memory: DeviceMemory) {
+    const { numLayers, maxContextLength, numKvHeads, headDim, dtype } = config;
+    const headBytes = headDim * elementBytes(dtype);
+    this.device = device;
+    this.config = config;
+    this.memory = memory;
+    this.layerStrideBytes = layerStrideBytes(config);
+    this.#shape = [maxContextLength, numKvHeads, headDim];
+    this.#stridesBytes = [numKvHeads * headBytes, headBytes, elementBytes(dtype)];
+    this.#views = new Array<KvView | undefined>(numLayers);
+  }
+
+  /**
+   * Allocates a cache of exactly `calculateSize(config)` bytes and queues its zeroing.
+   * @throws InvalidConfigError, SizeOverflowError, BudgetExceededError, OutOfMemoryError
+   */
+  static allocate(device: Device, config: KVCacheConfig, options: AllocateCacheOptions = {}): KVCache {
+    const resolved = validateConfig(config);
+    const { numLayers, maxContextLength, numKvHeads, headDim, dtype } = resolved;
+    const memory = device.allocate(calculateSize(resolved), {
+      purpose: "kv_cache",
+      description: `${numLayers} layers x ${maxContextLength} tokens x ${numKvHeads} KV heads x ${headDim} ${dtype}`,
+      ...options,
+    });
+    return new KVCache(device, resolved, memory);
+  }
+
+  get sizeBytes(): number {
+    return this.memory.sizeBytes;
+  }
+
+  get isAllocated(): boolean {
+    return this.memory.isAllocated;
+  }
+
+  /** Where the next token goes; the number of tokens that the cache counts as written. */
+  get position(): number {
+    return this.#position;
+  }
+
+  get remainingCapacity(): number {
+    return this.config.maxContextLength - this.#position;
+  }
+
+  get isFull(): boolean {
+    return this.remainingCapacity === 0;
+  }
+
+  /** The keys of a layer. @throws LayerIndexError */
+  keys(layer: number): KvTensor {
+    return this.#tensor(this.#layerOffsetBytes(layer));
+  }
+
+  /** The values of a layer. @throws LayerIndexError */
+  values(layer: number): KvTensor {
+    return this.#tensor(this.#layerOffsetBytes(layer) + this.layerStrideBytes / 2);
+  }
+
+  /** One layer as the kernels take it: a single block. @throws LayerIndexError, DisposedError */
+  view(layer: number): KvView {
+    const known = this.#views[layer];
+    if (known !== undefined) return known;
+    const made = this.#makeView(layer);
+    this.#views[layer] = made;
+    return made;
+  }
+
+  /**
+   * Writes new tokens of a layer at the current position, which does not move: `advancePosition` does that, once every
+   * layer has them. Queued on `stream`; inputs in JavaScript's memory may change as soon as this returns.
+   * @throws CacheFullError, ShapeError, DtypeError, LayerIndexError, DisposedError; nothing is written then
+   */
+  append(layer: number, input: CacheAppendInput, stream: Stream = this.device.defaultStream): void {
+    const { keys, values } = input;
+    if (keys instanceof MemoryRegion && values instanceof MemoryRegion) {
+      this.#requireRoom(keys.sizeBytes, values.sizeBytes);
+      append(this.view(layer), { keys, values, slots: this.#position }, stream);
+    } else {
+      this.#appendHost(layer, this.#hostElements("keys", keys), this.#hostElements("values", values), stream);
+    }
+  }
+
+  /**
+   * Counts `amount` more tokens as written.
+   * @throws CacheFullError if they do not fit, InvalidArgumentError if it is not a whole number above 0
+   */
+  advancePosition(amount: number): void {
+    if (!Number.isSafeInteger(amount) || amount < 1) {
+      throw new InvalidArgumentError(`amount: must be a whole number of at least 1, got ${amount}`, "amount");
+    }
+    this.#requireCapacity(amount);
+    this.#position += amount;
+  }
+
+  /** Back to position 0, with every byte zero again. */
+  reset(stream?: Stream): void {
+    this.memory.zero(stream);
+    this.#position = 0;
+  }
+
+  /** Gives the memory back. Later calls do nothing. */
+  dispose(): void {
+    this.memory.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #appendHost(layer: number, keys: HostElements, values: HostElements, stream: Stream): void {
+    const numTokens = this.#requireRoom(keys.byteLength, values.byteLength);
+    const keyTokens = this.keys(layer).tokens(this.#position, numTokens);
+    const valueTokens = this.values(layer).tokens(this.#position, numTokens);
+    keyTokens.upload(keys, stream);
+    valueTokens.upload(values, stream);
+  }
+
+  #hostElements(argument: string, elements: HostElements | MemoryRegion): HostElements {
+    if (!ArrayBuffer.isView(elements)) {
+      throw new DtypeError(
+        argument,
+        "keys and values that are both typed arrays or both device memory",
+        typeof elements,
+      );
+    }
+    requireDtype(argument, elements, this.config.dtype);
+    return elements;
+  }
+
+  /** How many tokens the inputs hold, which must fit. */
+  #requireRoom(keyBytes: number, valueBytes: number): number {
+    const tokenBytes = this.#stridesBytes[0];
+    const numTokens = keyBytes / tokenBytes;
+    if (!Number.isInteger(numTokens) || numTokens === 0) {
+      throw new ShapeError("keys", `one or more tokens of ${tokenBytes} bytes`, `${keyBytes} bytes`);
+    }
+    if (valueBytes !== keyBytes) throw new ShapeError("values", `${keyBytes} bytes, as keys`, `${valueBytes} bytes`);
+    this.#requireCapacity(numTokens);
+    return numTokens;
+  }
+
+  #requireCapacity(amount: number): void {
+    if (amount > this.remainingCapacity) throw new CacheFullError(this.#position, this.config.maxContextLength, amount);
+  }
+
+  #layerOffsetBytes(layer: number): number {
+    const { numLayers } = this.config;
+    if (!Number.isInteger(layer) || layer < 0 || layer >= numLayers) throw new LayerIndexError(layer, numLayers);
+    return layer * this.layerStrideBytes;
+  }
+
+  #tensor(offsetBytes: number): KvTensor {
+    const { dtype } = this.config;
+    return new KvTensor(this.memory, offsetBytes, this.layerStrideBytes / 2, dtype, this.#shape, this.#stridesBytes);
+  }
+
+  #makeView(layer: number): KvView {
+    const { dtype, numKvHeads, maxContextLength, headDim } = this.config;
+    const [tokenStrideBytes, headStrideBytes] = this.#stridesBytes;
+    const plane = (memory: MemoryRegion) => ({
+      memory,
+      blockStrideBytes: 0,
+      tokenStrideBytes,
+      headStrideBytes,
+      headDim,
+    });
+    const keys = plane(this.keys(layer));
+    const values = plane(this.values(layer));
+    return new KvView({ keys, values, dtype, numKvHeads, tokensPerBlock: maxContextLength, numBlocks: 1 });
+  }
+}

@@ -1,0 +1,54 @@
+import { InvalidArgumentError, native } from "@kv/native";
+import type { HostBytes, MemoryRegion } from "./memory-region.ts";
+import type { PinnedMemory } from "./pinned-memory.ts";
+import { PIECE_BYTES } from "./staging-buffers.ts";
+import type { Stream } from "./stream.ts";
+
+// JavaScript's own memory is touched on its thread only, piece by piece: it may be moved or resized at any await, so no
+// address of it is ever left with the device.
+
+interface Piece {
+  readonly start: number;
+  readonly length: number;
+}
+
+export async function copyFromHostStaged(to: MemoryRegion, source: HostBytes, stream: Stream): Promise<void> {
+  await eachPiece(to, async (piece, buffer) => {
+    buffer.bytes.set(bytesOf(source, piece));
+    native().copy(to.handle, to.offsetBytes + piece.start, buffer.handle, 0, piece.length, stream.handle);
+    await stream.synchronize();
+  });
+}
+
+export async function copyToHostStaged(from: MemoryRegion, target: HostBytes, stream: Stream): Promise<void> {
+  await eachPiece(from, async (piece, buffer) => {
+    native().copy(buffer.handle, 0, from.handle, from.offsetBytes + piece.start, piece.length, stream.handle);
+    await stream.synchronize();
+    bytesOf(target, piece).set(buffer.bytes.subarray(0, piece.length));
+  });
+}
+
+/** Moves the pieces of a region, each through a staging buffer of its own, as many at a time as there are buffers. */
+async function eachPiece(
+  region: MemoryRegion,
+  move: (piece: Piece, buffer: PinnedMemory) => Promise<void>,
+): Promise<void> {
+  const { staging } = region.device;
+  const moving: Promise<void>[] = [];
+  for (let start = 0; start < region.sizeBytes; start += PIECE_BYTES) {
+    const buffer = await staging.acquire();
+    const moved = move({ start, length: Math.min(PIECE_BYTES, region.sizeBytes - start) }, buffer);
+    const returned = moved.finally(() => staging.release(buffer));
+    // A failure is thrown below; until then nobody waits for this piece.
+    returned.catch(() => {});
+    moving.push(returned);
+  }
+  await Promise.all(moving);
+}
+
+function bytesOf(host: HostBytes, piece: Piece): Uint8Array {
+  if (piece.start + piece.length > host.byteLength) {
+    throw new InvalidArgumentError("array: was resized or transferred while it was being copied", "array");
+  }
+  return new Uint8Array(host.buffer, host.byteOffset + piece.start, piece.length);
+}

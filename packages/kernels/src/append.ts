@@ -1,0 +1,48 @@
+import type { MemoryRegion, Stream } from "@kv/device-memory";
+import { native } from "@kv/native";
+import { ShapeError } from "./errors.ts";
+import type { KvView } from "./kv-view.ts";
+
+/** New tokens, in memory of the view's device or pinned, in the view's dtype, packed. */
+export interface AppendInput {
+  /** [numTokens, numKvHeads, key width] */
+  readonly keys: MemoryRegion;
+  /** [numTokens, numKvHeads, value width] */
+  readonly values: MemoryRegion;
+  /**
+   * [numTokens] int32: the slot of each token, -1 to skip it; a slot that the view does not have is skipped too. Or the
+   * slot of the first token, when the others follow it.
+   */
+  readonly slots: MemoryRegion | number;
+}
+
+/**
+ * Writes new tokens into their slots, all heads, keys and values. Queued on `stream`; the inputs may be disposed at once.
+ * @throws ShapeError if the inputs are not whole tokens, or not equally many
+ * @throws OutOfBoundsError if the slots from a first one on go past the end
+ */
+export function append(view: KvView, input: AppendInput, stream: Stream = view.device.defaultStream): void {
+  const { keys, values, slots } = input;
+  const numTokens = keys.sizeBytes / view.keyBytesPerToken;
+  if (!Number.isInteger(numTokens)) {
+    throw new ShapeError("keys", `whole tokens of ${view.keyBytesPerToken} bytes`, `${keys.sizeBytes} bytes`);
+  }
+  requireBytes("values", values.sizeBytes, numTokens * view.valueBytesPerToken);
+  if (typeof slots !== "number") requireBytes("slots", slots.sizeBytes, numTokens * Int32Array.BYTES_PER_ELEMENT);
+  native().append(
+    view.handle,
+    keys.handle,
+    keys.offsetBytes,
+    values.handle,
+    values.offsetBytes,
+    typeof slots === "number" ? null : slots.handle,
+    typeof slots === "number" ? 0 : slots.offsetBytes,
+    typeof slots === "number" ? slots : 0,
+    numTokens,
+    stream.handle,
+  );
+}
+
+function requireBytes(argument: string, foundBytes: number, wantedBytes: number): void {
+  if (foundBytes !== wantedBytes) throw new ShapeError(argument, `${wantedBytes} bytes`, `${foundBytes} bytes`);
+}
