@@ -33,6 +33,18 @@ describe("AddressTable", () => {
     );
   });
 
+  test("grows to hold many and shrinks as they go, losing none", () => {
+    const table = new AddressTable<number>();
+    const addressOf = (i: number): bigint => BigInt(i) * 0x20_0000n;
+    for (let i = 0; i < 1000; i++) table.add(addressOf(i), i);
+    for (let gone = 0; gone < 1000; gone++) {
+      expect(table.take(addressOf(gone))).toBe(gone);
+      expect(table.get(addressOf(gone))).toBeUndefined();
+      if (gone < 999) expect(table.get(addressOf(999))).toBe(999);
+      expect([...table.values()]).toHaveLength(999 - gone);
+    }
+  });
+
   test("the same address comes and goes beside many others without slowing down", () => {
     const table = new AddressTable<number>();
     for (let i = 0; i < 100_000; i++) table.add(0x7f00_0000_0000n + BigInt(i) * 256n, i);
