@@ -3,7 +3,7 @@ import path from "node:path";
 
 /** The test reports that a task leaves: vitest's JSON form, one per package. */
 function reportsOf(task) {
-  const workspaces = ["packages", "apps"].filter((folder) => existsSync(folder));
+  const workspaces = ["packages", "apps", "tooling"].filter((folder) => existsSync(folder));
   const folders = workspaces.flatMap((folder) => readdirSync(folder).map((name) => path.join(folder, name)));
   return [...folders, "native", "examples", "benchmarks"]
     .map((folder) => path.join(folder, "test-results", `${task.replace(":", "-")}.json`))
