@@ -52,6 +52,8 @@ export interface MemoryInfo {
 export interface PlaneDescription {
   readonly memory: MemoryHandle;
   readonly offsetBytes: number;
+  /** From the offset on: every head must end inside. */
+  readonly sizeBytes: number;
   readonly blockStrideBytes: number;
   readonly tokenStrideBytes: number;
   readonly headStrideBytes: number;

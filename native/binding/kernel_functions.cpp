@@ -46,9 +46,9 @@ PlaneField plane_field(const Arguments& args, const Napi::Object& object, const 
       static_cast<double>(view.num_blocks - 1) * static_cast<double>(read.block_stride_bytes) +
       static_cast<double>(view.tokens_per_block - 1) * static_cast<double>(read.token_stride_bytes) +
       static_cast<double>(view.num_kv_heads - 1) * static_cast<double>(read.head_stride_bytes) + read.head_bytes;
-  if (static_cast<double>(offset_bytes) + end_bytes > static_cast<double>(memory->bytes())) {
-    throw out_of_bounds(name, static_cast<double>(offset_bytes), end_bytes, static_cast<double>(memory->bytes()));
-  }
+  const auto size_bytes = static_cast<double>(field(plane, "sizeBytes", 1));
+  checked_range(*memory, offset_bytes, static_cast<size_t>(size_bytes), name);
+  if (end_bytes > size_bytes) throw out_of_bounds(name, 0, end_bytes, size_bytes);
   return {read, memory};
 }
 

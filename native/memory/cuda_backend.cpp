@@ -24,7 +24,7 @@ cuda::DevicePtr device_ptr(const void* address) {
 
 /// Frees what is not of the pool, whose work must be done.
 void free_now(CudaContext& context, void* address, MemoryKind kind) noexcept {
-  if (!context.try_make_current()) return;
+  context.try_make_current();
   if (kind == MemoryKind::pinned) {
     context.driver().MemFreeHost(address);
   } else {
@@ -88,7 +88,8 @@ CudaBackend::CudaBackend(int ordinal, size_t pool_release_threshold_bytes)
 }
 
 CudaBackend::~CudaBackend() {
-  if (pool_ != nullptr && context_->try_make_current()) context_->driver().MemPoolDestroy(pool_);
+  context_->try_make_current();
+  if (pool_ != nullptr) context_->driver().MemPoolDestroy(pool_);
 }
 
 void CudaBackend::make_pool(size_t release_threshold_bytes) {
@@ -140,7 +141,7 @@ void* CudaBackend::allocate(size_t bytes, MemoryKind kind, Stream& stream) {
 
 void CudaBackend::free(void* address, MemoryKind kind, std::span<const StreamPtr> streams) noexcept {
   if (kind == MemoryKind::pool && pool_ == nullptr) kind = MemoryKind::plain;
-  if (!context_->try_make_current()) return;  // the process ends and the driver has gone with all its memory
+  context_->try_make_current();
   try {
     free_in_order(address, kind, streams);
   } catch (...) {

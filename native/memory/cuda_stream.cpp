@@ -28,7 +28,8 @@ CudaContext::CudaContext(int ordinal) : driver_(cuda::driver()) {
 }
 
 CudaContext::~CudaContext() {
-  if (module_ != nullptr && try_make_current()) driver_.ModuleUnload(module_);
+  try_make_current();
+  if (module_ != nullptr) driver_.ModuleUnload(module_);
   driver_.DevicePrimaryCtxRelease(device_);
 }
 
@@ -57,7 +58,8 @@ CudaEvent::CudaEvent(std::shared_ptr<CudaContext> context, unsigned flags) : con
 }
 
 CudaEvent::~CudaEvent() {
-  if (context_->try_make_current()) context_->driver().EventDestroy(handle_);
+  context_->try_make_current();
+  context_->driver().EventDestroy(handle_);
 }
 
 bool CudaEvent::is_done() {
@@ -95,7 +97,8 @@ CudaStream::~CudaStream() {
   } else if (thread_.joinable()) {
     thread_.join();
   }
-  if (context_->try_make_current()) context_->driver().StreamDestroy(handle_);
+  context_->try_make_current();
+  context_->driver().StreamDestroy(handle_);
 }
 
 void CudaStream::fill(void* to, uint8_t value, size_t bytes) {

@@ -22,8 +22,9 @@ class CudaContext {
   const cuda::Driver& driver() const noexcept { return driver_; }
   cuda::Device device() const noexcept { return device_; }
   void make_current() const { driver_.check(driver_.CtxSetCurrent(context_), "cuCtxSetCurrent"); }
-  /// For where nothing may be thrown; false at process exit, when the driver is gone.
-  bool try_make_current() const noexcept { return driver_.CtxSetCurrent(context_) == cuda::kSuccess; }
+  /// For giving back, which goes on whatever fails. At process exit the driver may be gone, with all its memory: its
+  /// functions then only return an error.
+  void try_make_current() const noexcept { (void)driver_.CtxSetCurrent(context_); }
   /// A kernel by name; loads the embedded kernels at the first call.
   cuda::Function kernel(const char* name);
 

@@ -37,13 +37,14 @@ export class Device implements Disposable {
   readonly staging: StagingBuffers;
   readonly #recordStacks: boolean;
   #handle: DeviceHandle | undefined;
+  #numOwned = 0;
 
   /** @internal */
   constructor(handle: DeviceHandle, recordStacks: boolean) {
     this.#handle = handle;
     this.#recordStacks = recordStacks;
     this.properties = native().deviceProperties(handle);
-    this.defaultStream = new Stream(this.properties.name, handle, native().defaultStream(handle));
+    this.defaultStream = new Stream(this.properties.name, handle, native().defaultStream(handle), true);
     this.staging = new StagingBuffers(this);
     catchLeak(this, { what: `the device ${this.name}`, stack: undefined, release: () => native().release(handle) });
   }
@@ -115,10 +116,27 @@ export class Device implements Disposable {
   /** Closes the device. What was made from it is not touched. */
   dispose(): void {
     if (this.#handle === undefined) return;
+    const handle = this.#handle;
+    this.#handle = undefined;
     wasDisposed(this);
     this.staging.dispose();
-    native().release(this.#handle);
-    this.#handle = undefined;
+    native().release(handle);
+    this.#closeWhenLast();
+  }
+
+  /** @internal Counts memory that works on the default stream, also after the device was disposed. */
+  adopt(): void {
+    this.#numOwned++;
+  }
+
+  /** @internal */
+  disown(): void {
+    this.#numOwned--;
+    this.#closeWhenLast();
+  }
+
+  #closeWhenLast(): void {
+    if (!this.isOpen && this.#numOwned === 0) this.defaultStream.dispose();
   }
 
   [Symbol.dispose](): void {

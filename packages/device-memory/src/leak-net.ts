@@ -1,7 +1,7 @@
 /** What is given back when its owner was collected without being disposed. Must not refer to the owner. */
 export interface Caught {
-  /** "1,048,576 bytes of kv_cache on cuda:0" */
-  readonly what: string;
+  /** "1048576 bytes of kv_cache on cuda:0"; undefined when it need not be disposed. */
+  readonly what: string | undefined;
   readonly stack: string | undefined;
   release(): void;
 }
@@ -9,6 +9,7 @@ export interface Caught {
 // The last net only: it works when V8 pleases. Whoever owns memory disposes of it.
 const registry = new FinalizationRegistry<Caught>((caught) => {
   caught.release();
+  if (caught.what === undefined) return;
   process.emitWarning(`${caught.what} was collected without dispose(); use \`using\` or call dispose()`, {
     type: "KvLeakWarning",
     code: "KV_LEAK",

@@ -16,6 +16,7 @@ export abstract class OwnedMemory extends MemoryRegion implements Disposable {
     this.device = device;
     this.sizeBytes = sizeBytes;
     this.#handle = handle;
+    device.adopt();
   }
 
   get isAllocated(): boolean {
@@ -40,6 +41,7 @@ export abstract class OwnedMemory extends MemoryRegion implements Disposable {
     this.#handle = undefined;
     wasDisposed(this);
     this.giveBack(handle);
+    this.device.disown();
   }
 
   [Symbol.dispose](): void {

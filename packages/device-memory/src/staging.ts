@@ -1,3 +1,4 @@
+import { setImmediate as turnOfEventLoop } from "node:timers/promises";
 import { InvalidArgumentError, native } from "@kv/native";
 import type { HostBytes, MemoryRegion } from "./memory-region.ts";
 import type { PinnedMemory } from "./pinned-memory.ts";
@@ -36,6 +37,8 @@ async function eachPiece(
   const { staging } = region.device;
   const moving: Promise<void>[] = [];
   for (let start = 0; start < region.sizeBytes; start += PIECE_BYTES) {
+    // Settled promises alone would go on to the next piece without a turn of the event loop.
+    if (start > 0) await turnOfEventLoop();
     const buffer = await staging.acquire();
     const moved = move({ start, length: Math.min(PIECE_BYTES, region.sizeBytes - start) }, buffer);
     const returned = moved.finally(() => staging.release(buffer));

@@ -12,11 +12,13 @@ export class Stream implements Disposable {
   readonly #device: DeviceHandle;
 
   /** @internal */
-  constructor(deviceName: string, device: DeviceHandle, handle: StreamHandle) {
+  constructor(deviceName: string, device: DeviceHandle, handle: StreamHandle, isDefault = false) {
     this.deviceName = deviceName;
     this.#device = device;
     this.#handle = handle;
-    catchLeak(this, { what: `a stream of ${deviceName}`, stack: undefined, release: () => native().release(handle) });
+    // Memory that outlives its device still works on the device's own stream, so the device disposes of that.
+    const what = isDefault ? undefined : `a stream of ${deviceName}`;
+    catchLeak(this, { what, stack: undefined, release: () => native().release(handle) });
   }
 
   /** @internal */
@@ -34,7 +36,12 @@ export class Stream implements Disposable {
   record(event?: DeviceEvent): DeviceEvent {
     const handle = this.handle;
     const recorded = event ?? new DeviceEvent(native().createEvent(this.#device, true));
-    native().recordEvent(handle, recorded.handle);
+    try {
+      native().recordEvent(handle, recorded.handle);
+    } catch (error) {
+      if (event === undefined) recorded.dispose();
+      throw error;
+    }
     return recorded;
   }
 

@@ -65,6 +65,6 @@ export class KvView {
 
 function describe(plane: PlaneLayout, dtype: KvDtype): PlaneDescription {
   const { memory, headDim, ...strides } = plane;
-  const { handle, offsetBytes } = memory;
-  return { ...strides, memory: handle, offsetBytes, headBytes: headDim * elementBytes(dtype) };
+  const { handle, offsetBytes, sizeBytes } = memory;
+  return { ...strides, memory: handle, offsetBytes, sizeBytes, headBytes: headDim * elementBytes(dtype) };
 }

@@ -1,0 +1,58 @@
+import { elementBytes, type KvDtype } from "@kv/config";
+
+/** One row of the matrix: a dtype, the order of the axes inside a block, and a shape. */
+export interface KernelCase {
+  readonly name: string;
+  readonly dtype: KvDtype;
+  /** NHD: token, head, element. HND: head, token, element. */
+  readonly axisOrder: "NHD" | "HND";
+  readonly numBlocks: number;
+  readonly tokensPerBlock: number;
+  readonly numKvHeads: number;
+  readonly keyDim: number;
+  readonly valueDim: number;
+}
+
+const SHAPES = [
+  { numBlocks: 1, tokensPerBlock: 300, numKvHeads: 8, keyDim: 128, valueDim: 128 },
+  { numBlocks: 40, tokensPerBlock: 16, numKvHeads: 2, keyDim: 64, valueDim: 64 },
+  { numBlocks: 7, tokensPerBlock: 1, numKvHeads: 1, keyDim: 80, valueDim: 80 },
+  { numBlocks: 9, tokensPerBlock: 5, numKvHeads: 3, keyDim: 192, valueDim: 128 },
+  // Widths that no 16-byte word divides.
+  { numBlocks: 6, tokensPerBlock: 4, numKvHeads: 3, keyDim: 33, valueDim: 7 },
+];
+
+/** The whole matrix, or the part that KV_TEST_DTYPES=bf16,fp16 names. */
+export function kernelCases(): KernelCase[] {
+  const dtypes: KvDtype[] = ["fp16", "bf16", "fp32", "fp8_e4m3"];
+  const wanted = process.env["KV_TEST_DTYPES"]?.split(",") ?? dtypes;
+  const unknown = wanted.filter((dtype) => !dtypes.includes(dtype as KvDtype));
+  if (unknown.length > 0) throw new Error(`KV_TEST_DTYPES names ${unknown}; there are ${dtypes}`);
+  return dtypes
+    .filter((dtype) => wanted.includes(dtype))
+    .flatMap((dtype) =>
+      (["NHD", "HND"] as const).flatMap((axisOrder) =>
+        SHAPES.map((shape) => ({
+          ...shape,
+          dtype,
+          axisOrder,
+          name: `${dtype} ${axisOrder} ${shape.numBlocks}x${shape.tokensPerBlock} tokens, ${shape.numKvHeads} heads of ${shape.keyDim}/${shape.valueDim}`,
+        })),
+      ),
+    );
+}
+
+/** Strides and size of a plane whose blocks, tokens and heads are packed. */
+export function packedStrides(testCase: KernelCase, headDim: number) {
+  const headBytes = headDim * elementBytes(testCase.dtype);
+  const { tokensPerBlock, numKvHeads, numBlocks } = testCase;
+  const blockStrideBytes = tokensPerBlock * numKvHeads * headBytes;
+  const isNhd = testCase.axisOrder === "NHD";
+  return {
+    headBytes,
+    blockStrideBytes,
+    tokenStrideBytes: isNhd ? numKvHeads * headBytes : headBytes,
+    headStrideBytes: isNhd ? headBytes : tokensPerBlock * headBytes,
+    sizeBytes: numBlocks * blockStrideBytes,
+  };
+}
