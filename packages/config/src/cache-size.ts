@@ -2,7 +2,7 @@ import { checkShape } from "./check-shape.ts";
 import { InvalidConfigError } from "./errors.ts";
 import { exactProduct, exactSum } from "./exact.ts";
 import { type KvFormat, type KvFormatInput, resolveFormat } from "./format.ts";
-import { checkCount } from "./kv-cache-config.ts";
+import { checkCount, isRecord } from "./kv-cache-config.ts";
 import { layerBytes, layerGrowthBytes, rowTotal, type SequenceLength, stateBytes, tokenRow } from "./layer-bytes.ts";
 import { groupLayers } from "./layer-groups.ts";
 import type { LayerKind, LayerShape } from "./layer-shape.ts";
@@ -78,7 +78,7 @@ interface ResolvedUse {
 }
 
 function resolveUse(use: CacheUse): ResolvedUse {
-  if (typeof use !== "object" || use === null) throw new InvalidConfigError("use", use, "an object with tokens");
+  if (!isRecord(use)) throw new InvalidConfigError("use", use, "an object with tokens");
   const { tokens, sequences = 1, encoderTokens = 0, tokensPerBlock = 1 } = use;
   checkCount("tokens", tokens, 0);
   checkCount("sequences", sequences, 0);
@@ -131,7 +131,8 @@ function sum<Item>(items: readonly Item[], bytesOf: (item: Item) => number): num
 export function growthBytesPerToken(shape: ModelShape, format?: KvFormatInput): number {
   checkShape(shape);
   const resolved = resolveFormat(format);
-  return sum(shape.layers, (layer) => layerGrowthBytes(layer, resolved));
+  if (resolved.exemptLayers.length > 0) return sum(shape.layers, (layer) => layerGrowthBytes(layer, resolved));
+  return sum(groupLayers(shape.layers), ({ layer, indices }) => layerGrowthBytes(layer, resolved) * indices.length);
 }
 
 /** Bytes that one more token adds while every window still has room: what a runtime without windows takes throughout. */

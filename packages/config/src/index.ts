@@ -47,6 +47,11 @@ export type {
 } from "./layer-shape.ts";
 export { LAYER_KINDS } from "./layer-shape.ts";
 export type { ModelShape } from "./model-shape.ts";
+export { type PlanOptions, type PlanReport, planReport } from "./plan-report.ts";
+export type { PlanLimits, PlanSuggestion } from "./plan-suggestions.ts";
+export type { Rule, RuleDetails, RuleFigure, RuleLayers, RuleName, RuleRequest, RuleSize } from "./rules/rule.ts";
+export { RULES, ruleNamed } from "./rules/rules.ts";
 export { layersPerStage, type Sharding } from "./sharding.ts";
+export { type SizeOptions, type SizeReport, sizeReport } from "./size-report.ts";
 export { presets } from "./uniform-presets.ts";
 export { uniformFullAttention } from "./uniform-shape.ts";

@@ -12,8 +12,20 @@ export interface LayerGroup {
  */
 export function groupLayers(
   layers: readonly LayerShape[],
-  apart: (layer: LayerShape) => string = () => "",
-): LayerGroup[] {
+  apart?: (layer: LayerShape) => string,
+): readonly LayerGroup[] {
+  if (apart !== undefined) return grouped(layers, apart);
+  const known = groupsOf.get(layers);
+  if (known !== undefined) return known;
+  const groups = grouped(layers, () => "");
+  groupsOf.set(layers, groups);
+  return groups;
+}
+
+/** A plan sizes the same layers many times: their groups are found once. */
+const groupsOf = new WeakMap<readonly LayerShape[], readonly LayerGroup[]>();
+
+function grouped(layers: readonly LayerShape[], apart: (layer: LayerShape) => string): LayerGroup[] {
   const groups = new Map<string, { layer: LayerShape; indices: number[] }>();
   for (const layer of layers) {
     const key = geometryKey(layer) + apart(layer);

@@ -1,7 +1,10 @@
 import type { KvDtype } from "./dtype.ts";
 import type { LayerShape } from "./layer-shape.ts";
 
-/** What a model keeps for every sequence it works on: a list of caches, each of one kind. */
+/**
+ * What a model keeps for every sequence it works on: a list of caches, each of one kind. A shape is checked once, so it
+ * must not change after it was first used.
+ */
 export interface ModelShape {
   /** The architecture's name, as its file gives it (`llama`, `gemma3_text`, `deepseek2`). */
   readonly modelType: string;

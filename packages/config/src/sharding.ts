@@ -84,6 +84,7 @@ export function layersPerStage(numLayers: number, numStages: number): readonly n
 
 /** The shape that each pipeline stage's tensor-parallel rank holds, one per stage. */
 export function rankShapes(shape: ModelShape, sharding: Required<Sharding>): readonly ModelShape[] {
+  if (sharding.tensor === 1 && sharding.pipeline === 1) return [shape];
   const numLayers = shape.layers.reduce((most, layer) => Math.max(most, layer.index + 1), 1);
   let first = 0;
   return layersPerStage(numLayers, sharding.pipeline).map((count) => {

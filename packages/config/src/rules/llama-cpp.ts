@@ -1,0 +1,110 @@
+import { InvalidConfigError, UnsupportedModelError } from "../errors.ts";
+import { exactSum } from "../exact.ts";
+import type { KvFormat } from "../format.ts";
+import { groupLayers } from "../layer-groups.ts";
+import type { ModelShape } from "../model-shape.ts";
+import { type LlamaCppCache, llamaCppCaches, losesWindow } from "./llama-cpp-caches.ts";
+import { type LlamaCppPlan, llamaCppPlan } from "./llama-cpp-plan.ts";
+import type { Rule, RuleFigure, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
+
+/**
+ * llama.cpp, all its devices together. Knobs, named as its flags are: `ctxSize`, `parallel`, `kvUnified`, `batchSize`,
+ * `ubatchSize`, `swaFull`, `flashAttn`, `rsSeq`, `mla`; the cache types are the format's.
+ *
+ * It caches no cross attention: encoder-decoder models are an `UnsupportedModelError`.
+ */
+export const llamaCppRule: Rule = {
+  name: "llama.cpp",
+  version: "builds of July to September 2026 (b10107 and around)",
+  documentation: [
+    "https://github.com/ggml-org/llama.cpp/blob/master/src/llama-context.cpp",
+    "https://github.com/ggml-org/llama.cpp/blob/master/src/llama-kv-cache-iswa.cpp",
+    "https://github.com/ggml-org/llama.cpp/blob/master/src/llama-memory-recurrent.cpp",
+    "https://github.com/ggml-org/llama.cpp/pull/13194",
+    "https://github.com/unslothai/unsloth/pull/7530",
+  ],
+  size,
+};
+
+function size(shape: ModelShape, request: RuleRequest): RuleSize {
+  refuseSharding(request);
+  refuseCross(shape);
+  const plan = llamaCppPlan(request);
+  const caches = llamaCppCaches(shape, plan);
+  const totalBytes = exactSum(
+    "the caches",
+    caches.flatMap(({ parts }) => parts.map(partBytes)),
+  );
+  return {
+    totalBytes,
+    bytesPerSequence: totalBytes / plan.parallel,
+    bytesPerToken: growthBytes(shape, caches),
+    largestDeviceBytes: totalBytes,
+    numDevices: 1,
+    details: () => ({
+      layers: layersOf(shape, caches),
+      figures: [
+        { name: "n_ctx_seq", value: `${plan.seqCells}` },
+        ...caches.map((cache) => figureOf(cache, plan, request.format)),
+      ],
+      assumptions: losesWindow(shape) ? ["llama.cpp loads this architecture without its window"] : [],
+    }),
+  };
+}
+
+function refuseCross(shape: ModelShape): void {
+  const cross = groupLayers(shape.layers).find(({ layer }) => layer.kind === "cross");
+  if (cross === undefined) return;
+  throw new UnsupportedModelError(shape.modelType, `layers[${cross.layer.index}].kind`, "cross", "no cross attention");
+}
+
+function refuseSharding({ sharding }: RuleRequest): void {
+  for (const [field, value] of Object.entries(sharding)) {
+    if (value !== 1)
+      throw new InvalidConfigError(`sharding.${field}`, value, "1: llama.cpp counts all its devices together");
+  }
+}
+
+function partBytes({ keyBytes, valueBytes }: { readonly keyBytes: number; readonly valueBytes: number }): number {
+  return keyBytes + valueBytes;
+}
+
+/** What grows with the context: the caches that have a cell for every token or for every few. */
+function growthBytes(shape: ModelShape, caches: readonly LlamaCppCache[]): number {
+  const isCompressed = groupLayers(shape.layers).some(({ layer }) => layer.kind === "compressed");
+  const tokensPerCell: Readonly<Record<string, number>> = isCompressed
+    ? { csa: 4, hca: 128, indexer: 4 }
+    : { kv: 1, indexer: 1 };
+  return caches.reduce((total, { name, cells, streams, parts }) => {
+    const tokens = tokensPerCell[name];
+    const cellBytes = parts.reduce((bytes, part) => bytes + partBytes(part), 0) / (cells * streams);
+    return tokens === undefined ? total : total + cellBytes / tokens;
+  }, 0);
+}
+
+/** Each kind of layer with its parts of all caches. */
+function layersOf(shape: ModelShape, caches: readonly LlamaCppCache[]): RuleLayers[] {
+  const parts = caches.flatMap((cache) => cache.parts);
+  return groupLayers(shape.layers).map((group) => {
+    const own = parts.filter((part) => part.group === group);
+    const bytes = own.reduce((total, part) => total + partBytes(part), 0);
+    return { kind: group.layer.kind, count: group.indices.length, bytes };
+  });
+}
+
+function figureOf({ name, cells, streams, parts }: LlamaCppCache, plan: LlamaCppPlan, format: KvFormat): RuleFigure {
+  const isState = name === "recurrent" || name.endsWith("-state");
+  const [k, v] = name === "recurrent" ? ["R", "S"] : ["K", "V"];
+  const typeOf = (type: string): string => (isState ? "f32" : type.replace(/^fp/, "f"));
+  const keyBytes = parts.reduce((bytes, part) => bytes + part.keyBytes, 0);
+  const valueBytes = parts.reduce((bytes, part) => bytes + part.valueBytes, 0);
+  const numLayers = parts.reduce((count, { group }) => count + group.indices.length, 0);
+  const value =
+    `size = ${mib(keyBytes + valueBytes)} (${cells} cells, ${numLayers} layers, ${plan.parallel}/${streams} seqs), ` +
+    `${k} (${typeOf(format.keys)}): ${mib(keyBytes)}, ${v} (${typeOf(format.values)}): ${mib(valueBytes)}`;
+  return { name, value };
+}
+
+function mib(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(2)} MiB`;
+}

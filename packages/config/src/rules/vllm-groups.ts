@@ -1,0 +1,102 @@
+import { InvalidConfigError } from "../errors.ts";
+import { exactProduct } from "../exact.ts";
+import type { VllmSpec } from "./vllm-specs.ts";
+
+/** Caches that share one table of pages, by the model layers they belong to. */
+export interface VllmGroup {
+  readonly indices: readonly number[];
+  readonly tokensPerPage: number;
+  /** Pages that one request holds in this group. */
+  readonly pagesPerRequest: number;
+}
+
+/** How vLLM lays out the pages of one rank. */
+export interface VllmLayout {
+  readonly specs: readonly VllmSpec[];
+  readonly groups: readonly VllmGroup[];
+  /** Bytes that one page number stands for: a page in every layer of the widest group. */
+  readonly blockBytes: number;
+}
+
+/** The groups that vLLM makes of the caches of one rank, all pipeline stages together. */
+export function vllmLayout(specs: readonly VllmSpec[]): VllmLayout {
+  const types = new Set(specs.map(({ type }) => type));
+  return types.size <= 1 ? oneGroup(specs) : equalPages(specs.map(unifiedWith(specs)));
+}
+
+/** Caches that need the same pages go into one group; their pages may differ in bytes. */
+function oneGroup(specs: readonly VllmSpec[]): VllmLayout {
+  const blockBytes = specs.reduce((bytes, { pageBytes, indices }) => bytes + pageBytes * indices.length, 0);
+  return { specs, groups: specs.length === 0 ? [] : [groupOf(specs, indicesOf(specs))], blockBytes };
+}
+
+/** All groups draw from one pool, so all pages must have the same bytes: smaller ones take more tokens. */
+function unifiedWith(specs: readonly VllmSpec[]): (spec: VllmSpec) => VllmSpec {
+  const largest = Math.max(...specs.map(({ pageBytes }) => pageBytes));
+  return (spec) => {
+    if (largest % spec.pageBytes !== 0) {
+      const allowed = `pages of one size: ${spec.pageBytes} bytes of layer ${spec.layer.index} do not divide ${largest}`;
+      throw new InvalidConfigError("knobs.blockSize", spec.tokensPerPage, allowed);
+    }
+    return { ...spec, tokensPerPage: spec.tokensPerPage * (largest / spec.pageBytes), pageBytes: largest };
+  };
+}
+
+/**
+ * Caches of one type are split into groups of equal size: the size of the smallest type, or of the largest if that is
+ * less than half as large again.
+ */
+function equalPages(specs: readonly VllmSpec[]): VllmLayout {
+  const types = alikeTogether(specs).map((alike) => ({ alike, indices: indicesOf(alike) }));
+  const counts = types.map(({ indices }) => indices.length);
+  const [fewest, most] = [Math.min(...counts), Math.max(...counts)];
+  const perGroup = most < fewest * 1.5 ? most : fewest;
+  const groups = types.flatMap(({ alike, indices }) => {
+    const numGroups = Math.ceil(indices.length / perGroup);
+    // Every `numGroups`-th layer, so that each pipeline stage holds a part of each group.
+    return Array.from({ length: numGroups }, (_, i) =>
+      groupOf(
+        alike,
+        indices.filter((_index, place) => place % numGroups === i),
+      ),
+    );
+  });
+  return { specs, groups, blockBytes: exactProduct("a block", specs[0]?.pageBytes ?? 0, perGroup) };
+}
+
+function alikeTogether(specs: readonly VllmSpec[]): VllmSpec[][] {
+  const byType = new Map<string, VllmSpec[]>();
+  for (const spec of specs) {
+    const key = `${spec.type} ${spec.tokensPerPage}`;
+    const alike = byType.get(key);
+    if (alike === undefined) byType.set(key, [spec]);
+    else alike.push(spec);
+  }
+  return [...byType.values()];
+}
+
+function indicesOf(specs: readonly VllmSpec[]): readonly number[] {
+  const [first] = specs;
+  if (first !== undefined && specs.length === 1) return first.indices;
+  return specs.flatMap(({ indices }) => indices).sort((left, right) => left - right);
+}
+
+function groupOf(alike: readonly VllmSpec[], indices: readonly number[]): VllmGroup {
+  const tokensPerPage = alike[0]?.tokensPerPage ?? 1;
+  return { indices, tokensPerPage, pagesPerRequest: alike[0]?.pagesPerRequest(tokensPerPage) ?? 0 };
+}
+
+/** Pages of all groups for one request. */
+export function pagesPerRequest({ groups }: VllmLayout): number {
+  return groups.reduce((pages, group) => pages + group.pagesPerRequest, 0);
+}
+
+/** What one pipeline stage holds of a layout: the layers from `start` up to `end`. */
+export function stageOf(whole: VllmLayout, start: number, end: number): VllmLayout {
+  const isHere = (index: number): boolean => index >= start && index < end;
+  const groups = whole.groups.map((group) => ({ ...group, indices: group.indices.filter(isHere) }));
+  const specs = whole.specs.map((spec) => ({ ...spec, indices: spec.indices.filter(isHere) }));
+  if (groups.length === 1) return oneGroup(specs.filter(({ indices }) => indices.length > 0));
+  const widest = Math.max(0, ...groups.map(({ indices }) => indices.length));
+  return { specs, groups, blockBytes: exactProduct("a block", specs[0]?.pageBytes ?? 0, widest) };
+}

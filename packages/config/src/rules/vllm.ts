@@ -1,0 +1,111 @@
+import { exactProduct, exactSum } from "../exact.ts";
+import { groupLayers } from "../layer-groups.ts";
+import type { ModelShape } from "../model-shape.ts";
+import { layersPerStage } from "../sharding.ts";
+import type { Rule, RuleFigure, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
+import { pagesPerRequest, stageOf, type VllmLayout, vllmLayout } from "./vllm-groups.ts";
+import { type VllmKnobs, vllmKnobs } from "./vllm-knobs.ts";
+import { vllmSpecs } from "./vllm-specs.ts";
+
+/**
+ * vLLM's V1 engine. Knobs, named as its flags are: `blockSize`, `maxModelLen`, `maxNumBatchedTokens`, `asyncScheduling`,
+ * `disableHybridKvCacheManager`, `numSpeculativeTokens`, `mambaCacheMode`, `mambaSsmCacheDtype`, `kvCacheMemoryBytes`;
+ * TP, PP and decode context parallelism come from the sharding, the KV dtype from the format.
+ *
+ * With `kvCacheMemoryBytes` the figures are those of its log for that budget per rank; without, for a budget that holds
+ * the sequences asked for. DeepSeek-V4's compressed layers are an `UnsupportedModelError`.
+ */
+export const vllmRule: Rule = {
+  name: "vllm",
+  version: "V1 engine, 0.11 to 0.22; the token count of the log as printed since mid-2026",
+  documentation: [
+    "https://github.com/vllm-project/vllm/blob/main/vllm/v1/core/kv_cache_utils.py",
+    "https://github.com/vllm-project/vllm/blob/main/vllm/v1/kv_cache_interface.py",
+    "https://github.com/vllm-project/vllm/issues/54662",
+    "https://github.com/vllm-project/vllm/issues/54458",
+  ],
+  size,
+};
+
+function size(shape: ModelShape, request: RuleRequest): RuleSize {
+  const knobs = vllmKnobs(request);
+  const whole = vllmLayout(vllmSpecs(shape, request.format, knobs));
+  const stages = stagesOf(shape, whole, knobs);
+  const pages = pagesPerRequest(whole);
+  const share = Math.ceil(request.sequences / request.sharding.data);
+  const ranks = knobs.tensorParallelSize * knobs.decodeContextParallelSize;
+  const stageBytes = stages.map(({ blockBytes }) => exactProduct("a request", blockBytes, pages));
+  const bytesPerSequence = exactProduct("a request", exactSum("a request", stageBytes), ranks);
+  return {
+    totalBytes: exactProduct("the cache", bytesPerSequence, request.sequences),
+    bytesPerSequence,
+    bytesPerToken: growth(whole) * knobs.tensorParallelSize,
+    largestDeviceBytes: exactProduct("one device", Math.max(0, ...stageBytes), share),
+    numDevices: ranks * stages.length * request.sharding.data,
+    details: () => ({
+      layers: layersOf(shape, whole, ranks * request.sequences),
+      figures: figuresOf(stages, pages, knobs, request),
+      assumptions: [],
+    }),
+  };
+}
+
+/** One layout per pipeline stage: groups are made for the whole model, each stage holds its layers of every group. */
+function stagesOf(shape: ModelShape, whole: VllmLayout, knobs: VllmKnobs): VllmLayout[] {
+  if (knobs.pipelineParallelSize === 1) return [whole];
+  const numLayers = shape.layers.reduce((most, { index }) => Math.max(most, index + 1), 1);
+  let start = 0;
+  return layersPerStage(numLayers, knobs.pipelineParallelSize).map((count) => {
+    const stage = stageOf(whole, start, start + count);
+    start += count;
+    return stage;
+  });
+}
+
+/** Growth in the long run: the layers that keep every token. A sparse indexer is a spec of its own and counts once. */
+function growth({ specs }: VllmLayout): number {
+  const growing = specs.filter(({ type }) => type === "full");
+  return growing.reduce((total, spec) => total + (spec.pageBytes / spec.tokensPerPage) * spec.indices.length, 0);
+}
+
+/** Each kind of layer with the pages of its caches; the padding of groups counts for none. */
+function layersOf(shape: ModelShape, { specs }: VllmLayout, copies: number): RuleLayers[] {
+  return groupLayers(shape.layers).map(({ layer, indices }) => {
+    const own = specs.filter((spec) => spec.layer.kind === layer.kind && spec.indices === indices);
+    const bytes = own.reduce((total, spec) => total + spec.pageBytes * spec.pagesPerRequest(spec.tokensPerPage), 0);
+    return { kind: layer.kind, count: indices.length, bytes: bytes * indices.length * copies };
+  });
+}
+
+function figuresOf(
+  stages: readonly VllmLayout[],
+  pages: number,
+  knobs: VllmKnobs,
+  { sequences }: RuleRequest,
+): RuleFigure[] {
+  const [first] = stages;
+  if (first === undefined || pages === 0) return [];
+  const budget = knobs.kvCacheMemoryBytes;
+  const numBlocks =
+    budget === undefined
+      ? pages * sequences
+      : Math.min(...stages.map(({ blockBytes }) => Math.floor(budget / blockBytes)));
+  const concurrency = numBlocks / pages;
+  const blockTokens = Math.min(...first.groups.map(({ tokensPerPage }) => tokensPerPage));
+  const olderTokens = Math.floor(numBlocks / first.groups.length) * blockTokens * knobs.decodeContextParallelSize;
+  const request = first.blockBytes * pages;
+  return [
+    { name: "block_size", value: `${blockTokens}` },
+    { name: "num_gpu_blocks", value: `${numBlocks}` },
+    {
+      name: "GPU KV cache size",
+      value: `${Math.floor(concurrency * knobs.maxModelLen).toLocaleString("en-US")} tokens`,
+    },
+    { name: "GPU KV cache size (before mid-2026)", value: `${olderTokens.toLocaleString("en-US")} tokens` },
+    {
+      name: `Maximum concurrency for ${knobs.maxModelLen.toLocaleString("en-US")} tokens per request`,
+      value: `${concurrency.toFixed(2)}x`,
+    },
+    { name: "KV cache needed for one request of max_model_len", value: `${(request / 2 ** 30).toFixed(2)} GiB` },
+  ];
+}
