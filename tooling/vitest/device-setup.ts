@@ -1,15 +1,6 @@
 import { createRequire } from "node:module";
 import type { TestProject } from "vitest/node";
 
-declare module "vitest" {
-  interface ProvidedContext {
-    /** Where the device suites run: "host" or "cuda:0". */
-    device: string;
-    /** Why that device is missing, or "" when it is there. */
-    deviceMissing: string;
-  }
-}
-
 /** Looks once whether the device of this project is there; with KV_REQUIRE_CUDA=1 its absence is a failure. */
 export default function setup(project: TestProject): void {
   const device = project.config.provide["device"] as string;

@@ -42,8 +42,16 @@ export function kernelCases(): KernelCase[] {
     );
 }
 
+export interface PackedStrides {
+  readonly headBytes: number;
+  readonly blockStrideBytes: number;
+  readonly tokenStrideBytes: number;
+  readonly headStrideBytes: number;
+  readonly sizeBytes: number;
+}
+
 /** Strides and size of a plane whose blocks, tokens and heads are packed. */
-export function packedStrides(testCase: KernelCase, headDim: number) {
+export function packedStrides(testCase: KernelCase, headDim: number): PackedStrides {
   const headBytes = headDim * elementBytes(testCase.dtype);
   const { tokensPerBlock, numKvHeads, numBlocks } = testCase;
   const blockStrideBytes = tokensPerBlock * numKvHeads * headBytes;

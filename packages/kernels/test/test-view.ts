@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Device, DeviceMemory } from "@kv/device-memory";
-import { KvView } from "../src/index.ts";
+import { KvView, type PlaneLayout } from "../src/index.ts";
 import { type KernelCase, packedStrides } from "./cases.ts";
 import { emptyPlane, type Plane, type PlaneShape } from "./oracle.ts";
 
@@ -8,12 +8,20 @@ import { emptyPlane, type Plane, type PlaneShape } from "./oracle.ts";
 const GUARD_BYTES = 256;
 const GUARD_VALUE = 0xc5;
 
+/** Tokens on the device, and the same bytes beside it. */
+export interface TestTokens {
+  readonly keys: DeviceMemory;
+  readonly values: DeviceMemory;
+  readonly keyBytes: Uint8Array;
+  readonly valueBytes: Uint8Array;
+}
+
 /** One of the two planes of a view on a device, with guards around it and the oracle's picture of it. */
 export class TestPlane implements Disposable {
   readonly memory: DeviceMemory;
   readonly shape: PlaneShape;
   readonly wanted: Plane;
-  readonly layout;
+  readonly layout: PlaneLayout;
 
   constructor(device: Device, testCase: KernelCase, headDim: number) {
     const { headBytes, sizeBytes, ...strides } = packedStrides(testCase, headDim);
@@ -65,7 +73,7 @@ export class TestView implements Disposable {
   }
 
   /** New tokens of random bits, on the device and beside it. */
-  tokens(numTokens: number) {
+  tokens(numTokens: number): TestTokens {
     const keys = new Uint8Array(randomBytes(numTokens * this.view.keyBytesPerToken));
     const values = new Uint8Array(randomBytes(numTokens * this.view.valueBytesPerToken));
     return { keys: this.upload(keys), values: this.upload(values), keyBytes: keys, valueBytes: values };
