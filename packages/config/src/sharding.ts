@@ -1,5 +1,5 @@
 import { InvalidConfigError } from "./errors.ts";
-import { checkCount } from "./kv-cache-config.ts";
+import { checkCount, isRecord } from "./kv-cache-config.ts";
 import type { KeyValueWidths, LayerShape, StateLayer } from "./layer-shape.ts";
 import type { ModelShape } from "./model-shape.ts";
 
@@ -15,18 +15,24 @@ export interface Sharding {
   readonly context?: number;
 }
 
+const SHARDING_FIELDS = ["tensor", "pipeline", "data", "context"] as const;
+
 /** Checks a sharding and fills it in. @throws InvalidConfigError */
 export function resolveSharding(sharding: Sharding = {}): Required<Sharding> {
-  const resolved = { tensor: 1, pipeline: 1, data: 1, context: 1, ...dropUndefined(sharding) };
-  for (const [field, value] of Object.entries(resolved)) {
-    checkCount(`sharding.${field}`, value);
-    if (value > 65_536) throw new InvalidConfigError(`sharding.${field}`, value, "at most 65536");
+  const names = SHARDING_FIELDS.join(", ");
+  if (!isRecord(sharding as unknown)) throw new InvalidConfigError("sharding", sharding, `an object with ${names}`);
+  for (const [field, value] of Object.entries(sharding)) {
+    const isKnown = SHARDING_FIELDS.some((known) => known === field);
+    if (!isKnown) throw new InvalidConfigError(`sharding.${field}`, value, `one of ${names}`);
+    if (value !== undefined) checkRanks(`sharding.${field}`, value);
   }
-  return resolved;
+  const { tensor = 1, pipeline = 1, data = 1, context = 1 } = sharding;
+  return { tensor, pipeline, data, context };
 }
 
-function dropUndefined(sharding: Sharding): Sharding {
-  return Object.fromEntries(Object.entries(sharding).filter(([, value]) => value !== undefined));
+function checkRanks(field: string, value: unknown): void {
+  checkCount(field, value);
+  if (value > 65_536) throw new InvalidConfigError(field, value, "at most 65536");
 }
 
 /** The layer as one of `ranks` tensor-parallel ranks holds it. The widest rank where heads do not divide. */

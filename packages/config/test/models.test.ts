@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
   crossBytesPerEncoderToken,
@@ -9,51 +8,23 @@ import {
   windowlessBytesPerToken,
 } from "../src/cache-size.ts";
 import { fromHuggingFace } from "../src/hugging-face/from-hugging-face.ts";
-
-interface Entry {
-  readonly id: string;
-  readonly config: unknown;
-  readonly configSufficient?: boolean;
-  readonly kv: {
-    readonly perLayerKinds: readonly {
-      readonly kind: string;
-      readonly layers: number;
-      readonly layerIndices?: readonly number[];
-    }[];
-    readonly bytesPerTokenFp16: number;
-    readonly bytesPerTokenAllLayersFp16?: number;
-    readonly windowBytesFp16?: number;
-    readonly crossBytesPerEncoderTokenFp16?: number;
-    readonly crossBytesFp16?: number;
-    readonly expandedBytesPerTokenFp16?: number;
-    readonly statePerSequence?: {
-      readonly convElements: number;
-      readonly stateElements: number;
-      readonly bytesAllF32: number;
-      readonly bytesConv16State32: number;
-    };
-  };
-}
-
-const MODELS = JSON.parse(readFileSync(new URL("fixtures/models.json", import.meta.url), "utf8")) as Entry[];
+import { MODELS, READABLE } from "./models.ts";
 
 /** Entries whose configuration does not say enough, and why; they must be refused, not guessed. */
 const REFUSED: Readonly<Record<string, RegExp>> = {
   "nvidia/Llama-3_1-Nemotron-Ultra-253B-v1": /block_configs must be a list of 162 blocks, got undefined/,
 };
 
-const readable = MODELS.filter(({ id }) => !Object.hasOwn(REFUSED, id));
-
 test("the fixture is whole", () => {
   expect(MODELS).toHaveLength(201);
-  expect(readable).toHaveLength(201 - Object.keys(REFUSED).length);
+  expect(READABLE).toHaveLength(201 - Object.keys(REFUSED).length);
 });
 
 test.each(Object.entries(REFUSED))("%s is refused", (id, message) => {
   expect(() => fromHuggingFace(MODELS.find((model) => model.id === id)?.config)).toThrow(message);
 });
 
-describe.each(readable)("$id", ({ config, kv }) => {
+describe.each(READABLE)("$id", ({ config, kv }) => {
   const shape = fromHuggingFace(config);
 
   test("grows as published", () => {

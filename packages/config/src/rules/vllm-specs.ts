@@ -49,7 +49,7 @@ function layerOnRank(layer: LayerShape, ranks: number): LayerShape {
  * page of state.
  */
 function blockSize(groups: readonly LayerGroup[], statePage: number, format: KvFormat, knobs: VllmKnobs): number {
-  const attention = groups.find(({ layer }) => layer.kind === "full" || layer.kind === "latent");
+  const attention = groups.find(({ layer }) => layer.kind === "latent" || "numKvHeads" in layer);
   if (statePage === 0 || attention === undefined) return knobs.blockSize;
   const align = attention.layer.kind === "latent" ? 128 : 16;
   const tokenBytes = rowTotal(tokenRow(attention.layer, format));
