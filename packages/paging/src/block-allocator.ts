@@ -1,0 +1,454 @@
+import { NONE } from "./block-id.ts";
+import { BlockLists } from "./block-lists.ts";
+import type { BlockWork } from "./block-work.ts";
+import { EvictionLog, type EvictionReason } from "./eviction-log.ts";
+import type { EvictionPolicy, PolicyContext, PolicyFactory } from "./eviction-policy.ts";
+import type { NamespaceTable } from "./namespace-table.ts";
+import type { PrefixIndex } from "./prefix-index.ts";
+
+/** Who wants to know what enters and leaves the cache. */
+export interface CacheObserver {
+  /** `block` holds the tokens of `node` from now on. */
+  stored(block: number, node: number): void;
+  /** `block` is about to be taken out; it is still attached to its node. */
+  removed(block: number, reason: EvictionReason): void;
+}
+
+/** What a `BlockAllocator` works on. */
+export interface BlockAllocatorOptions {
+  numBlocks: number;
+  index: PrefixIndex;
+  namespaces: NamespaceTable;
+  policy: PolicyFactory;
+  /** By unit of the index: 1 where a prefix is lost when its block is, 0 where a window or a state is. */
+  essentialUnits: Uint8Array;
+  /** Milliseconds, never going back. */
+  clock: () => number;
+  work: BlockWork;
+}
+
+/** The list of free blocks; the policy's lists come behind it. */
+const FREE = 0;
+const EVICTION_LOG_LENGTH = 4096;
+
+/**
+ * Which blocks are held, cached or free.
+ *
+ * Held: sequences or pins refer to it. Cached: nobody does, but the index knows what it holds; it is evictable, once no
+ * cached child depends on it, in the order of the policy. Free: neither. Every operation takes constant time.
+ */
+export class BlockAllocator {
+  readonly numBlocks: number;
+  /** Sequences and pins that hold each block. */
+  readonly references: Int32Array;
+  /** Pins among the references of each block. */
+  readonly pins: Uint16Array;
+  /** The namespace that has, or last had, each block; -1 before the first. */
+  readonly owner: Int32Array;
+  readonly timesReused: Uint8Array;
+  readonly evictions: EvictionLog = new EvictionLog(EVICTION_LOG_LENGTH);
+  readonly policy: EvictionPolicy;
+  observer: CacheObserver | undefined;
+  readonly #index: PrefixIndex;
+  readonly #namespaces: NamespaceTable;
+  readonly #lists: BlockLists;
+  readonly #context: PolicyContext;
+  readonly #essential: Uint8Array;
+  readonly #lastHeldMs: Uint32Array;
+  readonly #parked: Uint8Array;
+  /** Sequences that are tied to a node, where no block of theirs keeps it: only pools without an essential unit. */
+  readonly #nodeHolds: Int32Array | undefined;
+  readonly #clock: () => number;
+  readonly #work: BlockWork;
+  #nowMs = 0;
+  #numFree: number;
+  #numCached = 0;
+  #numPinned = 0;
+  #numCapped = 0;
+
+  constructor(options: BlockAllocatorOptions) {
+    const { numBlocks, index } = options;
+    this.numBlocks = numBlocks;
+    this.#index = index;
+    this.#namespaces = options.namespaces;
+    this.#essential = options.essentialUnits;
+    this.#clock = options.clock;
+    this.#work = options.work;
+    this.references = new Int32Array(numBlocks);
+    this.pins = new Uint16Array(numBlocks);
+    this.owner = new Int32Array(numBlocks).fill(NONE);
+    this.timesReused = new Uint8Array(numBlocks);
+    this.#lastHeldMs = new Uint32Array(numBlocks);
+    this.#parked = new Uint8Array(numBlocks);
+    this.#nodeHolds = options.essentialUnits.includes(1) ? undefined : new Int32Array(index.numNodes);
+    this.#lists = new BlockLists(numBlocks, 1);
+    for (let block = 0; block < numBlocks; block++) this.#lists.pushLast(FREE, block);
+    this.#numFree = numBlocks;
+    this.#context = this.#policyContext();
+    this.policy = options.policy(this.#context);
+  }
+
+  /** Blocks that nobody holds and that hold nothing known. */
+  get numFree(): number {
+    return this.#numFree;
+  }
+
+  /** Blocks that nobody holds and that hold a known prefix. All of them can be evicted. */
+  get numCached(): number {
+    return this.#numCached;
+  }
+
+  /** Blocks that sequences or pins hold. */
+  get numHeld(): number {
+    return this.numBlocks - this.#numFree - this.#numCached;
+  }
+
+  /** Blocks that at least one pin holds. */
+  get numPinned(): number {
+    return this.#numPinned;
+  }
+
+  /** Bytes of all arrays that grow with the number of blocks. */
+  get bookkeepingBytes(): number {
+    const arrays = [this.references, this.pins, this.owner, this.timesReused, this.#lastHeldMs, this.#parked];
+    return arrays.reduce((sum, array) => sum + array.byteLength, this.#lists.bookkeepingBytes);
+  }
+
+  /** Reads the clock; the time holds until the next reading. Called once per operation, not per block. */
+  readClock(): void {
+    this.#nowMs = Math.floor(this.#clock()) >>> 0;
+  }
+
+  /** The time that was read last, in milliseconds modulo 2^32. */
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  /** Whole milliseconds since somebody last held the block. */
+  idleMs(block: number): number {
+    return (this.#nowMs - (this.#lastHeldMs[block] as number)) >>> 0;
+  }
+
+  /** Takes a free block for a namespace, or evicts one; -1 if there is neither. Then nothing has changed. */
+  allocate(namespace: number): number {
+    let block = this.#lists.first(FREE);
+    if (block < 0) {
+      const victim = this.#victim();
+      if (victim < 0) return NONE;
+      this.#detach(victim, "space", namespace);
+      block = victim;
+    }
+    this.#lists.remove(block);
+    this.#numFree--;
+    this.references[block] = 1;
+    this.timesReused[block] = 0;
+    const namespaces = this.#namespaces;
+    namespaces.used[namespace] = (namespaces.used[namespace] as number) + 1;
+    const before = this.owner[block] as number;
+    this.#work.allocated(block, before, namespace);
+    if (before !== namespace) this.#changeOwner(block, before, namespace);
+    return block;
+  }
+
+  /** One more sequence or pin holds the block, which is held or cached. `reused`: a prefix hit did it. */
+  acquire(block: number, reused: boolean): void {
+    const references = this.references[block] as number;
+    this.references[block] = references + 1;
+    if (reused) {
+      const times = this.timesReused[block] as number;
+      if (times < 255) this.timesReused[block] = times + 1;
+    }
+    if (references === 0) this.#uncache(block);
+  }
+
+  /** One sequence or pin less. `deepest`: the block was the last with a prefix in its sequence. */
+  release(block: number, deepest: boolean): void {
+    const references = (this.references[block] as number) - 1;
+    this.references[block] = references;
+    if (references > 0) return;
+    const namespace = this.owner[block] as number;
+    const { used } = this.#namespaces;
+    used[namespace] = (used[namespace] as number) - 1;
+    if (this.#index.nodeOf(block) < 0) {
+      this.#free(block);
+      return;
+    }
+    this.cache(block, deepest);
+    if (this.#numCapped > 0) this.#keepCap(namespace);
+  }
+
+  /** A block that is attached to a node and that nobody holds becomes evictable. */
+  cache(block: number, deepest: boolean): void {
+    const namespace = this.owner[block] as number;
+    const { cached } = this.#namespaces;
+    cached[namespace] = (cached[namespace] as number) + 1;
+    this.#lastHeldMs[block] = this.#nowMs;
+    this.#numCached++;
+    this.policyOf(block).insert(block, deepest);
+  }
+
+  /** Tells that `block` now holds the tokens of `node`. */
+  store(node: number, unit: number, block: number): void {
+    this.#index.attach(node, unit, block);
+    this.policy.stored?.(block);
+    this.observer?.stored(block, node);
+  }
+
+  /** Forgets what a held block holds, so that its sequence can write to it. It must have no child and no twin. */
+  forget(block: number): void {
+    this.#detach(block, "overwritten", NONE);
+  }
+
+  /** Takes all cached blocks of a namespace, or of all, out of the cache. Held ones stay. Walks the whole pool. */
+  clear(namespace?: number): number {
+    const before = this.#numCached;
+    for (let block = 0; block < this.numBlocks; block++) {
+      if (this.references[block] !== 0 || this.#index.nodeOf(block) < 0) continue;
+      if (namespace === undefined || this.owner[block] === namespace) this.#clearBranch(block);
+    }
+    return before - this.#numCached;
+  }
+
+  /** Counts one more pin on a held block. */
+  pin(block: number): void {
+    const pins = this.pins[block] as number;
+    this.pins[block] = pins + 1;
+    if (pins === 0) this.#numPinned++;
+  }
+
+  /** Counts one pin less. */
+  unpin(block: number): void {
+    const pins = (this.pins[block] as number) - 1;
+    this.pins[block] = pins;
+    if (pins === 0) this.#numPinned--;
+  }
+
+  /** Whether sequences have to hold their last node, because no block of theirs does. */
+  get holdsNodes(): boolean {
+    return this.#nodeHolds !== undefined;
+  }
+
+  /** Whether a sequence is tied to the node in that way. */
+  isNodeHeld(node: number): boolean {
+    return this.#nodeHolds !== undefined && (this.#nodeHolds[node] as number) > 0;
+  }
+
+  /** One more sequence is tied to a node, which stays though it may have no blocks. */
+  holdNode(node: number): void {
+    if (this.#nodeHolds === undefined || this.#index.isRoot(node)) return;
+    this.#nodeHolds[node] = (this.#nodeHolds[node] as number) + 1;
+  }
+
+  /** One sequence less. */
+  unholdNode(node: number): void {
+    if (this.#nodeHolds === undefined || this.#index.isRoot(node)) return;
+    this.#nodeHolds[node] = (this.#nodeHolds[node] as number) - 1;
+    this.#removeIfEmpty(node);
+  }
+
+  /** Whether a cached child needs the block: its prefix would be lost with it. */
+  hasDependents(block: number): boolean {
+    const index = this.#index;
+    const node = index.nodeOf(block);
+    return (
+      node >= 0 && this.#essential[index.unitOf(block)] === 1 && index.firstChildOf(node) >= 0 && !index.hasTwin(block)
+    );
+  }
+
+  /** Whether the block waits outside the policy's order until its cached children have gone. */
+  isParked(block: number): boolean {
+    return this.#parked[block] === 1;
+  }
+
+  /** Whether the block is in one of the lists: free or in the policy's order. */
+  isListed(block: number): boolean {
+    return this.#lists.has(block);
+  }
+
+  /** The policy that decides about a block: the pool's, or its namespace's own if that has a cap. */
+  policyOf(block: number): EvictionPolicy {
+    if (this.#numCapped === 0) return this.policy;
+    return this.#namespaces.policies[this.owner[block] as number] ?? this.policy;
+  }
+
+  /** Gives a namespace with a cap an order of its own, or takes it away. Walks the whole pool. */
+  setCap(namespace: number, policy: PolicyFactory | undefined): void {
+    const { policies } = this.#namespaces;
+    const blocks: number[] = [];
+    for (let block = 0; block < this.numBlocks; block++) {
+      const isCached = this.references[block] === 0 && this.#index.nodeOf(block) >= 0;
+      if (isCached && this.owner[block] === namespace) blocks.push(block);
+    }
+    blocks.sort((a, b) => this.idleMs(b) - this.idleMs(a));
+    for (const block of blocks) this.policyOf(block).remove(block);
+    this.#numCapped += (policy === undefined ? 0 : 1) - (policies[namespace] === undefined ? 0 : 1);
+    policies[namespace] = policy?.(this.#context);
+    for (const block of blocks) {
+      if (this.#parked[block] === 0) this.policyOf(block).insert(block, false);
+    }
+    if (policy !== undefined) this.#keepCap(namespace);
+  }
+
+  #policyContext(): PolicyContext {
+    return {
+      numBlocks: this.numBlocks,
+      lists: this.#lists,
+      timesReused: this.timesReused,
+      prefixHashOf: (block) => this.#index.hashOf(this.#index.nodeOf(block)),
+      isHeld: (block) => (this.references[block] as number) > 0,
+      idleMs: (block) => this.idleMs(block),
+    };
+  }
+
+  #changeOwner(block: number, before: number, namespace: number): void {
+    const { owned } = this.#namespaces;
+    this.owner[block] = namespace;
+    owned[namespace] = (owned[namespace] as number) + 1;
+    if (before < 0) return;
+    owned[before] = (owned[before] as number) - 1;
+    if (owned[before] === 0) this.#namespaces.closeIfUnused(before);
+  }
+
+  #uncache(block: number): void {
+    const namespace = this.owner[block] as number;
+    const { cached, used } = this.#namespaces;
+    cached[namespace] = (cached[namespace] as number) - 1;
+    used[namespace] = (used[namespace] as number) + 1;
+    this.#numCached--;
+    this.#parked[block] = 0;
+    this.policyOf(block).reuse(block);
+  }
+
+  #free(block: number): void {
+    this.#lists.pushFirst(FREE, block);
+    this.#numFree++;
+  }
+
+  /** The block to evict next, or -1. Candidates that a cached child needs are parked until that has gone. */
+  #victim(): number {
+    let block = this.#candidate();
+    while (block >= 0 && this.hasDependents(block)) {
+      this.policyOf(block).remove(block);
+      this.#parked[block] = 1;
+      block = this.#candidate();
+    }
+    return block;
+  }
+
+  /** Over the pool's order and those of capped namespaces: of their candidates the one not used for longest. */
+  #candidate(): number {
+    let best = this.policy.candidate();
+    if (this.#numCapped === 0) return best;
+    for (const policy of this.#namespaces.policies) {
+      const block = policy?.candidate() ?? NONE;
+      if (block >= 0 && (best < 0 || this.idleMs(block) > this.idleMs(best))) best = block;
+    }
+    return best;
+  }
+
+  #keepCap(namespace: number): void {
+    const policy = this.#namespaces.policies[namespace];
+    const cap = this.#namespaces.quota(namespace)?.maxCachedBlocks;
+    if (policy === undefined || cap === undefined) return;
+    while ((this.#namespaces.cached[namespace] as number) > cap) {
+      const block = policy.candidate();
+      if (block < 0) return;
+      if (this.hasDependents(block)) {
+        policy.remove(block);
+        this.#parked[block] = 1;
+      } else this.#detach(block, "namespace-cap", NONE);
+    }
+  }
+
+  /** From the deepest: a block is taken out only after what depends on it. Nobody holds what depends on a cached block. */
+  #clearBranch(block: number): void {
+    const index = this.#index;
+    const top = index.nodeOf(block);
+    for (let node = top; this.hasDependents(block); ) {
+      const child = index.firstChildOf(node);
+      if (child >= 0) {
+        node = child;
+        continue;
+      }
+      const parent = index.parentOf(node);
+      this.#clearNode(node);
+      node = parent;
+    }
+    this.#detach(block, "cleared", NONE);
+  }
+
+  #clearNode(node: number): void {
+    for (let unit = 0; unit < this.#index.numUnits; unit++) {
+      for (let block = this.#index.blockOf(node, unit); block >= 0; block = this.#index.blockOf(node, unit)) {
+        this.#detach(block, "cleared", NONE);
+      }
+    }
+  }
+
+  /** Takes the block out of the index and, if nobody holds it, to the free list; with the node, if that dies of it. */
+  #detach(block: number, reason: EvictionReason, forNamespace: number): void {
+    this.#log(block, reason, forNamespace);
+    const index = this.#index;
+    const unit = index.unitOf(block);
+    const node = index.detach(block);
+    if (this.references[block] === 0) this.#freeCached(block);
+    if (index.blockOf(node, unit) >= 0) return;
+    if (this.#essential[unit] === 1 && index.numUnits > 1) this.#detachOthers(node);
+    this.#removeIfEmpty(node);
+  }
+
+  #detachOthers(node: number): void {
+    for (let unit = 0; unit < this.#index.numUnits; unit++) {
+      for (let block = this.#index.blockOf(node, unit); block >= 0; block = this.#index.blockOf(node, unit)) {
+        this.#log(block, "prefix-gone", NONE);
+        this.#index.detach(block);
+        if (this.references[block] === 0) this.#freeCached(block);
+      }
+    }
+  }
+
+  #freeCached(block: number): void {
+    const namespace = this.owner[block] as number;
+    const { cached } = this.#namespaces;
+    cached[namespace] = (cached[namespace] as number) - 1;
+    this.#numCached--;
+    this.#parked[block] = 0;
+    this.policyOf(block).remove(block);
+    this.#free(block);
+  }
+
+  /** Removes a node without blocks and children, and what of its ancestors is left without either. */
+  #removeIfEmpty(from: number): void {
+    const index = this.#index;
+    let node = from;
+    while (!index.isRoot(node) && index.firstChildOf(node) < 0 && !this.#isNeeded(node)) {
+      const parent = index.parentOf(node);
+      index.remove(node);
+      node = parent;
+    }
+    if (!index.isRoot(node) && index.firstChildOf(node) < 0) this.#unpark(node);
+  }
+
+  #isNeeded(node: number): boolean {
+    if (this.isNodeHeld(node)) return true;
+    for (let unit = 0; unit < this.#index.numUnits; unit++) if (this.#index.blockOf(node, unit) >= 0) return true;
+    return false;
+  }
+
+  #unpark(node: number): void {
+    for (let unit = 0; unit < this.#index.numUnits; unit++) {
+      for (let block = this.#index.blockOf(node, unit); block >= 0; block = this.#index.twinOf(block)) {
+        if (this.#parked[block] === 0) continue;
+        this.#parked[block] = 0;
+        this.policyOf(block).restore(block);
+      }
+    }
+  }
+
+  #log(block: number, reason: EvictionReason, forNamespace: number): void {
+    this.observer?.removed(block, reason);
+    const from = this.#namespaces.label(this.owner[block] as number);
+    const to = forNamespace < 0 ? "" : this.#namespaces.label(forNamespace);
+    this.evictions.add(block, reason, from, to, this.idleMs(block), this.timesReused[block] as number);
+  }
+}
