@@ -1,0 +1,3 @@
+import { kvVitest } from "../vitest/index.ts";
+
+export default kvVitest();
