@@ -1,3 +1,4 @@
 import { library } from "../../tooling/tsup/index.ts";
 
-export default library();
+// A program, not a library: nothing imports it, so there are no types and no CommonJS.
+export default library({ entry: ["src/main.ts"], format: ["esm"], dts: false });
