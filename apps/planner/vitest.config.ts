@@ -1,0 +1,3 @@
+import { kvVitest } from "../../tooling/vitest/index.ts";
+
+export default kvVitest();
