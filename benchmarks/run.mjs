@@ -16,6 +16,8 @@ if (unknown.length > 0) {
 }
 for (const name of names.length > 0 ? names : known) {
   process.stdout.write(`\n# ${name}\n`);
-  const { status } = spawnSync(process.execPath, ["--expose-gc", `${dist}/${name}.bench.js`, ...options], { stdio: "inherit" });
+  const { status } = spawnSync(process.execPath, ["--expose-gc", `${dist}/${name}.bench.js`, ...options], {
+    stdio: "inherit",
+  });
   if (status !== 0) process.exitCode = status ?? 1;
 }

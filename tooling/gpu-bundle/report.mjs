@@ -1,0 +1,70 @@
+// Writes report.md from what a run of the bundle left in a folder.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+
+const [out, bundle] = process.argv.slice(2);
+const { listDevices, native } = createRequire(path.join(bundle, "packages/device-memory/package.json"))("@kv/native");
+const devices = listDevices().filter((device) => device.kind === "cuda");
+const read = (name) =>
+  existsSync(path.join(out, name)) ? readFileSync(path.join(out, name), "utf8").trimEnd() : undefined;
+
+const sections = [
+  "# GPU report",
+  facts(),
+  testTable("tests", "The matrix"),
+  output("bench.txt", "Benchmarks"),
+  output("check.txt", "kv check"),
+  sanitizer("memcheck"),
+  sanitizer("initcheck"),
+];
+writeFileSync(path.join(out, "report.md"), `${sections.filter((each) => each !== undefined).join("\n\n")}\n`);
+
+function facts() {
+  const rows = devices.map((device) => {
+    const gibibytes = (device.totalBytes / 1024 ** 3).toFixed(1);
+    return `| ${device.name} | ${device.description}, sm_${device.computeCapability * 10}, ${gibibytes} GiB |`;
+  });
+  const driver = devices.length === 0 ? "none" : `CUDA ${devices[0].driverVersion / 1000}`;
+  return [
+    "| | |",
+    "| --- | --- |",
+    `| commit | ${read("../COMMIT") ?? readFileSync(path.join(bundle, "COMMIT"), "utf8").trim()} |`,
+    `| date | ${new Date().toISOString().slice(0, 10)} |`,
+    ...rows,
+    `| driver | ${driver}${nvidiaVersion()} |`,
+    `| kernels | ${native().kernelSource()} |`,
+    `| Node | ${process.version} |`,
+  ].join("\n");
+}
+
+function nvidiaVersion() {
+  const file = "/proc/driver/nvidia/version";
+  const version = existsSync(file) ? readFileSync(file, "utf8").match(/\s(\d+\.\d+(\.\d+)?)\s/) : null;
+  return version === null ? "" : `, ${version[1]}`;
+}
+
+function testTable(kind, title) {
+  const reports = readdirSync(out).filter((name) => name.endsWith(`.${kind}.json`));
+  if (reports.length === 0) return undefined;
+  const rows = reports.map((name) => {
+    const report = JSON.parse(readFileSync(path.join(out, name), "utf8"));
+    const { numPassedTests, numFailedTests, numPendingTests } = report;
+    return `| ${name.split(".")[0]} | ${numPassedTests} | ${numFailedTests} | ${numPendingTests} |`;
+  });
+  return [`## ${title}`, "", "| package | passed | failed | skipped |", "| --- | --- | --- | --- |", ...rows].join(
+    "\n",
+  );
+}
+
+function output(name, title) {
+  const text = read(name);
+  return text === undefined ? undefined : `## ${title}\n\n\`\`\`\n${text.trim()}\n\`\`\``;
+}
+
+function sanitizer(tool) {
+  const text = read(`${tool}.txt`);
+  if (text === undefined) return undefined;
+  const summaries = text.split("\n").filter((line) => /ERROR SUMMARY|Tests\s|not found/.test(line));
+  return `## compute-sanitizer ${tool}\n\n\`\`\`\n${summaries.join("\n")}\n\`\`\``;
+}
