@@ -25,6 +25,7 @@ export {
   resolveFormat,
   rowBytes,
 } from "./format.ts";
+export { fromGguf, supportedArchitectures } from "./gguf-metadata/from-gguf.ts";
 export { type FromHuggingFaceOptions, fromHuggingFace, supportedModelTypes } from "./hugging-face/from-hugging-face.ts";
 export { type KVCacheConfig, type ResolvedKVCacheConfig, validateConfig } from "./kv-cache-config.ts";
 export { bytesPerToken, calculateSize, layerStrideBytes } from "./kv-cache-size.ts";
@@ -55,3 +56,4 @@ export { layersPerStage, type Sharding } from "./sharding.ts";
 export { type SizeOptions, type SizeReport, sizeReport } from "./size-report.ts";
 export { presets } from "./uniform-presets.ts";
 export { uniformFullAttention } from "./uniform-shape.ts";
+export { weightsFromIndex } from "./weights.ts";

@@ -1,5 +1,5 @@
+import type { ConfigReader } from "../config-reader.ts";
 import type { ChunkedLayer, FullLayer, KeyValueWidths, LayerShape, SlidingLayer } from "../layer-shape.ts";
-import type { ConfigReader } from "./config-reader.ts";
 
 /** Keys that say how many layers the main stack has. */
 export const LAYER_KEYS = ["num_hidden_layers", "n_layer", "n_layers", "num_layers"] as const;

@@ -1,6 +1,6 @@
+import type { ConfigReader } from "../config-reader.ts";
 import type { CrossLayer, KeyValueWidths, LayerShape } from "../layer-shape.ts";
 import { full, layers, numLayersOf, widths, widthsOf } from "./attention.ts";
-import type { ConfigReader } from "./config-reader.ts";
 import { type Families, named } from "./family.ts";
 
 /** Patches of one tile of an image (40 × 40 and a class token) times tiles of one image, in Llama 3.2 Vision. */

@@ -1,5 +1,5 @@
+import type { ConfigReader } from "../config-reader.ts";
 import type { LayerShape } from "../layer-shape.ts";
-import type { ConfigReader } from "./config-reader.ts";
 
 /** How the `config.json` of one `model_type` is read. */
 export interface Family {

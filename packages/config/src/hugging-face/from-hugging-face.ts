@@ -1,9 +1,9 @@
+import { ConfigReader } from "../config-reader.ts";
 import type { KvDtype } from "../dtype.ts";
 import { InvalidConfigError, UnsupportedModelError } from "../errors.ts";
 import { isRecord } from "../kv-cache-config.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
-import { ConfigReader } from "./config-reader.ts";
 import { CACHE_KEYS, families, TEXT_TYPE_OF } from "./families.ts";
 import { numNextTokenLayers } from "./layer-types.ts";
 

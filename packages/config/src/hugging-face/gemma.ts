@@ -1,6 +1,6 @@
+import type { ConfigReader } from "../config-reader.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { full, layers, numLayersOf, sliding, widths } from "./attention.ts";
-import type { ConfigReader } from "./config-reader.ts";
 import { type Families, named } from "./family.ts";
 import { type Reach, reachesBy, reachesOf } from "./layer-types.ts";
 

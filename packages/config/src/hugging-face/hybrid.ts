@@ -1,3 +1,4 @@
+import { type ConfigReader, checkedCount } from "../config-reader.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import {
   full,
@@ -11,7 +12,6 @@ import {
   widths,
   widthsOf,
 } from "./attention.ts";
-import { type ConfigReader, checkedCount } from "./config-reader.ts";
 import { type Families, named } from "./family.ts";
 import { latentLayer } from "./latent.ts";
 import { layerTypesOf } from "./layer-types.ts";

@@ -1,6 +1,6 @@
+import type { ConfigReader } from "../config-reader.ts";
 import type { LatentLayer, LayerShape } from "../layer-shape.ts";
 import { full, layers, numLayersOf, numQueryHeadsOf, sliding, widths, widthsOf } from "./attention.ts";
-import type { ConfigReader } from "./config-reader.ts";
 import { type Families, named } from "./family.ts";
 import { numNextTokenLayers } from "./layer-types.ts";
 

@@ -1,6 +1,6 @@
+import type { ConfigReader } from "../config-reader.ts";
 import type { KeyValueWidths, LayerShape } from "../layer-shape.ts";
 import { chunked, full, layers, numLayersOf, sliding, widthsOf } from "./attention.ts";
-import type { ConfigReader } from "./config-reader.ts";
 
 /** What a layer attends to. */
 export type Reach = "full" | "sliding" | "chunked";

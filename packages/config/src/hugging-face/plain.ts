@@ -1,6 +1,6 @@
+import type { ConfigReader } from "../config-reader.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import { full, headDimOf, layers, numKvHeadsOf, numLayersOf, numQueryHeadsOf, widths, widthsOf } from "./attention.ts";
-import type { ConfigReader } from "./config-reader.ts";
 import { type Families, named } from "./family.ts";
 import { readLayerTypes } from "./layer-types.ts";
 

@@ -1,6 +1,6 @@
+import type { ConfigReader } from "../config-reader.ts";
 import type { StateLayer, StateMechanism } from "../layer-shape.ts";
 import { hiddenWidthOf } from "./attention.ts";
-import type { ConfigReader } from "./config-reader.ts";
 
 /** A state layer that stands nowhere yet. */
 export type State = Omit<StateLayer, "index">;

@@ -1,3 +1,4 @@
+import type { ConfigReader } from "../config-reader.ts";
 import type { KeyValueWidths, LayerShape } from "../layer-shape.ts";
 import {
   full,
@@ -10,7 +11,6 @@ import {
   widths,
   widthsOf,
 } from "./attention.ts";
-import type { ConfigReader } from "./config-reader.ts";
 import { type Families, named } from "./family.ts";
 import { layersReaching, numNextTokenLayers, type Reach, reachesBy, reachesOf } from "./layer-types.ts";
 

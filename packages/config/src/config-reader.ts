@@ -1,5 +1,5 @@
-import { InvalidConfigError, UnsupportedModelError } from "../errors.ts";
-import { isRecord } from "../kv-cache-config.ts";
+import { InvalidConfigError, UnsupportedModelError } from "./errors.ts";
+import { isRecord } from "./kv-cache-config.ts";
 
 /** More than any model has; small enough that products of three widths stay exact. */
 const LARGEST_WIDTH = 131_072;
@@ -8,8 +8,8 @@ const MOST_LAYERS = 10_000;
 type Values = Readonly<Record<string, unknown>>;
 
 /**
- * Reads a `config.json`: every value is checked where it is read, remembers which keys were looked at, and collects what
- * was taken from defaults. `null` counts as missing, as Hugging Face files use it.
+ * Reads a model's configuration: every value is checked where it is read, keys that were looked at are remembered, and what
+ * was taken from defaults is collected. `null` counts as missing, as Hugging Face files use it.
  */
 export class ConfigReader {
   readonly #seen = new Set<string>();
