@@ -1,6 +1,7 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
-const here = (file: string): string => new URL(file, import.meta.url).pathname;
+const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 const reportFile = `test-results/${process.env["npm_lifecycle_event"]?.replace(":", "-") ?? "test"}.json`;
 
 /** CUDA ordinals to run the device suites on: `KV_TEST_DEVICES=0,1`; the first one unless told otherwise. */

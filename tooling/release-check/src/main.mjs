@@ -3,6 +3,7 @@
 //
 //   main.mjs plan      before a change is merged: the release that the pending changesets make
 //   main.mjs publish   before `changeset publish`: the versions that have no tag yet, with their binaries
+//   main.mjs untagged  only the names of those, for a script
 import { fileURLToPath } from "node:url";
 import { missingPrebuilds } from "./prebuilds.mjs";
 import { checkRelease } from "./release-check.mjs";
@@ -13,8 +14,10 @@ const stage = process.argv[2];
 
 if (stage === "plan" || stage === "publish") {
   process.exitCode = await main(stage);
+} else if (stage === "untagged") {
+  process.stdout.write(`${(await checkRelease(root, "publish")).goingOut.join(" ")}\n`);
 } else {
-  process.stderr.write("usage: main.mjs plan | publish\n");
+  process.stderr.write("usage: main.mjs plan | publish | untagged\n");
   process.exitCode = 2;
 }
 

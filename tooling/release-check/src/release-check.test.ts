@@ -241,6 +241,13 @@ describe("the command", () => {
     expect(status).toBe(1);
   });
 
+  test("gives the untagged names to a script", () => {
+    const repository = new Repository();
+    repository.tag("memory@1.0.0");
+    const { status, stdout } = spawnSync(process.execPath, [main, "untagged", repository.root], { encoding: "utf8" });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "cache ledger\n" });
+  });
+
   test("succeeds when there is nothing to say against it", () => {
     const { root } = new Repository().released();
     const { status, stdout } = spawnSync(process.execPath, [main, "publish", root], { encoding: "utf8" });
