@@ -15,8 +15,20 @@ export function forget(task) {
   for (const file of reportsOf(task)) rmSync(file);
 }
 
-/** Prints `N passed, N failed, N skipped` over all packages; what did not run at all counts as failed. */
-export function summarize(task) {
+/**
+ * Prints `N passed, N failed, N skipped` over all packages. What did not run at all counts as failed, and so do failures
+ * beside the tests; a task that did not succeed has at least one.
+ */
+export function summarize(task, succeeded, numOtherFailures = 0) {
+  const totals = totalsOf(task);
+  // A build that failed leaves no test to count.
+  if (!succeeded && totals.failed === 0) totals.failed = 1;
+  totals.failed += numOtherFailures;
+  process.stdout.write(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`);
+  return totals;
+}
+
+function totalsOf(task) {
   const totals = { passed: 0, failed: 0, skipped: 0 };
   for (const file of reportsOf(task)) {
     const report = JSON.parse(readFileSync(file, "utf8"));
@@ -28,6 +40,5 @@ export function summarize(task) {
       (suite) => suite.status === "failed" && suite.assertionResults.length === 0,
     ).length;
   }
-  process.stdout.write(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`);
   return totals;
 }

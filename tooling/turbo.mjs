@@ -24,7 +24,7 @@ function runTask() {
   // Telemetry has no switch in turbo.json; KV_TOOLCHAIN rebuilds the addon once a compiler appears or changes.
   const env = { ...process.env, TURBO_TELEMETRY_DISABLED: "1", KV_TOOLCHAIN: toolchainHash() };
   const status = run(process.execPath, [turbo, "run", task, ...rest], env);
-  if (isTest) summarize(task);
+  if (isTest) summarize(task, status === 0);
   return status;
 }
 
