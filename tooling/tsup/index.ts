@@ -8,6 +8,7 @@ export function library(overrides: Options = {}): ReturnType<typeof defineConfig
     target: "node20.19",
     sourcemap: true,
     clean: true,
+    silent: true,
     treeshake: true,
     dts: { compilerOptions: { ignoreDeprecations: "6.0" } }, // tsup 8.5 sets baseUrl itself: TS5101 under TypeScript 6
     ...overrides,
