@@ -53,7 +53,6 @@ void make_resident(std::byte* address, size_t bytes) noexcept {
   const auto start =
       (reinterpret_cast<uintptr_t>(address) + system_page_bytes - 1) / system_page_bytes * system_page_bytes;
   const auto end = (reinterpret_cast<uintptr_t>(address) + bytes) / system_page_bytes * system_page_bytes;
-  madvise(reinterpret_cast<void*>(start), end - start, MADV_HUGEPAGE);
   if (madvise(reinterpret_cast<void*>(start), end - start, MADV_POPULATE_WRITE) == 0) return;
 #endif
   for (size_t offset = 0; offset < bytes; offset += page_bytes) const_cast<volatile std::byte&>(address[offset]) = {};
