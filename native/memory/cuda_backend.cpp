@@ -112,31 +112,38 @@ MemoryInfo CudaBackend::memory_info() {
   return info;
 }
 
-void* CudaBackend::allocate(size_t bytes, MemoryKind kind, Stream& stream) {
+CudaBackend::Attempt CudaBackend::try_allocate(size_t bytes, MemoryKind kind, Stream& stream) {
   const auto& driver = context_->driver();
-  context_->make_current();
-  if (kind == MemoryKind::pool && pool_ == nullptr) kind = MemoryKind::plain;
   cuda::DevicePtr address = 0;
-  const char* call = nullptr;
-  cuda::Result result = cuda::kSuccess;
-  if (kind == MemoryKind::pool) {
-    call = "cuMemAllocFromPoolAsync";
-    result = driver.MemAllocFromPoolAsync(&address, bytes, pool_, static_cast<CudaStream&>(stream).handle());
-  } else if (kind == MemoryKind::plain) {
-    call = "cuMemAlloc";
-    result = driver.MemAlloc(&address, bytes);
-  } else {
-    call = "cuMemHostAlloc";
+  if (kind == MemoryKind::pinned) {
     void* pinned = nullptr;
-    result = driver.MemHostAlloc(&pinned, bytes, cuda::kHostAllocPortable);
-    address = device_ptr(pinned);
+    const auto result = driver.MemHostAlloc(&pinned, bytes, cuda::kHostAllocPortable);
+    return {"cuMemHostAlloc", result, pinned};
   }
-  if (result == cuda::kOutOfMemory && kind != MemoryKind::pinned) {
+  if (kind == MemoryKind::pool && pool_ != nullptr) {
+    const auto handle = static_cast<CudaStream&>(stream).handle();
+    const auto result = driver.MemAllocFromPoolAsync(&address, bytes, pool_, handle);
+    return {"cuMemAllocFromPoolAsync", result, reinterpret_cast<void*>(address)};
+  }
+  const auto result = driver.MemAlloc(&address, bytes);
+  return {"cuMemAlloc", result, reinterpret_cast<void*>(address)};
+}
+
+void* CudaBackend::allocate(size_t bytes, MemoryKind kind, Stream& stream) {
+  context_->make_current();
+  Attempt attempt = try_allocate(bytes, kind, stream);
+  if (attempt.result == cuda::kOutOfMemory && pool_ != nullptr) {
+    // What was freed may still wait for its stream, or be held by the pool.
+    stream.synchronize();
+    trim_pool(0);
+    attempt = try_allocate(bytes, kind, stream);
+  }
+  if (attempt.result == cuda::kOutOfMemory && kind != MemoryKind::pinned) {
     const MemoryInfo info = memory_info();
     throw out_of_memory(properties_.name, bytes, info.free_bytes, info.total_bytes);
   }
-  driver.check(result, call);
-  return reinterpret_cast<void*>(address);
+  context_->driver().check(attempt.result, attempt.call);
+  return attempt.address;
 }
 
 void CudaBackend::free(void* address, MemoryKind kind, std::span<const StreamPtr> streams) noexcept {

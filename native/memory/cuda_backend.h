@@ -25,6 +25,12 @@ class CudaBackend : public Backend {
   void trim_pool(size_t keep_bytes) override;
 
  private:
+  struct Attempt {
+    const char* call;
+    cuda::Result result;
+    void* address;
+  };
+  Attempt try_allocate(size_t bytes, MemoryKind kind, Stream& stream);
   void make_pool(size_t release_threshold_bytes);
   void free_in_order(void* address, MemoryKind kind, std::span<const StreamPtr> streams);
 
