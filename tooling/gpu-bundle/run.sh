@@ -25,7 +25,7 @@ for step in $steps; do
   case $step in
     tests)
       kind=tests
-      for package in device-memory kernels cache; do
+      for package in device-memory kernels cache cli; do
         KV_REQUIRE_CUDA=1 vitest "$package" env >"$out/$package.log" 2>&1 || failed=1
       done
       ;;
