@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { run } from "./program.ts";
+import { EXIT } from "./exit-codes.ts";
 
 // A reader that has seen enough, such as `head`, is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -7,4 +7,11 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit();
 });
 
-process.exitCode = await run(process.argv.slice(2), process);
+try {
+  // Loaded here, so that an incomplete installation does not end with Node's own 1, which means a failed check.
+  const { run } = await import("./program.ts");
+  process.exitCode = await run(process.argv.slice(2), process);
+} catch (error) {
+  process.stderr.write(`kv: INTERNAL: kv cannot start: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = EXIT.internal;
+}

@@ -54,7 +54,7 @@ export interface ModelCheck {
   readonly verdicts: readonly Verdict[];
   /** What was done: all of it, unless memory was short. */
   readonly steps: Readonly<Partial<CheckSteps>>;
-  /** Why memory was short. */
+  /** What went wrong, unless all passed. */
   readonly failure: Failure | undefined;
 }
 
@@ -80,8 +80,15 @@ export function checkModel(device: Device, plan: Plan, observer: CheckObserver):
     observer.progress.stop();
   }
   const verdicts = verdictsOf(plan, steps);
-  const outcome = verdicts.every(({ passed }) => passed) ? "passed" : "failed";
-  return { plan, outcome, verdicts, steps, failure: undefined };
+  const failure = failureOf(plan, verdicts);
+  return { plan, outcome: failure === undefined ? "passed" : "failed", verdicts, steps, failure };
+}
+
+function failureOf({ model }: Plan, verdicts: readonly Verdict[]): Failure | undefined {
+  const failed = verdicts.filter(({ passed }) => !passed).map(({ check }) => check);
+  if (failed.length === 0) return undefined;
+  const message = `${model.name}: ${failed.join(", ")} failed; do not trust this device's memory`;
+  return { exitCode: EXIT.checkFailed, code: "CHECK_FAILED", message, fields: {} };
 }
 
 function runSteps(device: Device, plan: Plan, progress: Progress, done: Done): void {

@@ -7,11 +7,14 @@ import type { AppendVerification, CheckSteps, ModelCheck } from "./check-model.t
 import { layerTable } from "./layer-table.ts";
 import type { Plan } from "./plan.ts";
 import type { Release } from "./release.ts";
+import type { Verdict } from "./verdicts.ts";
 import type { ZeroVerification } from "./verify-zeroes.ts";
 
 /** How the results of a check are written for people. */
 export interface TextStyle {
   readonly colors: Colors;
+  /** Who counts the memory in use. */
+  readonly system: "driver" | "operating system";
   /** Every layer has its row; otherwise those between the first and the last are left out. */
   readonly allLayers: boolean;
 }
@@ -50,7 +53,7 @@ const STEP_TEXTS: {
   release: releaseText,
 };
 
-function allocationText(allocation: Allocation, plan: Plan, { colors }: TextStyle): string {
+function allocationText(allocation: Allocation, plan: Plan, { colors, system }: TextStyle): string {
   const { allocatedBytes, trackedBytes, driver, isResident, ms, bytesPerSecond } = allocation;
   const row = (label: string, bytes: number, note: string): string[] => [label, `${formatCount(bytes)} bytes`, note];
   const agrees = (bytes: number): string => mark(bytes === plan.totalBytes, colors);
@@ -58,8 +61,8 @@ function allocationText(allocation: Allocation, plan: Plan, { colors }: TextStyl
     row("planned", plan.totalBytes, ""),
     row("allocated", allocatedBytes, agrees(allocatedBytes)),
     row("tracked", trackedBytes, agrees(trackedBytes)),
-    row("driver", driver.differenceBytes, "more in use than before, by every process and its own rounding"),
-    row("unaccounted", driver.unaccountedBytes, "driver less tracked"),
+    row(system, driver.differenceBytes, "more in use than before, counted for all processes"),
+    row("unaccounted", driver.unaccountedBytes, `${system} less tracked`),
   ];
   return section(colors.bold("memory"), [
     ...formatTable(rows, ["left", "right", "left"]).split("\n"),
@@ -84,37 +87,47 @@ function zeroesText(
 }
 
 function appendText(append: AppendVerification, _plan: Plan, { colors }: TextStyle): string {
-  const { promptTokens, decodeTokens, promptMs, decodeMsPerToken, wrong } = append;
-  const decode = `${decodeTokens} more, one by one, in ${formatDuration(decodeMsPerToken)} each`;
+  const { promptTokens, decodeTokens, promptMs, decodeMsPerToken, wrong, seed } = append;
+  const prompt = `a prompt of ${countOf(promptTokens)} in all layers: ${formatDuration(promptMs)}`;
+  const decode = `${countOf(decodeTokens)} more, one by one: ${formatDuration(decodeMsPerToken)} each`;
   const differences = wrong.map(
     ({ layer, tensor, token, offsetBytes, wanted, found }) =>
-      `layer ${layer}: byte ${offsetBytes} of token ${token} of the ${tensor} is ${found}, appended was ${wanted} (seed ${append.seed})`,
+      `layer ${layer}: byte ${offsetBytes} of token ${token} of the ${tensor} is ${found}, appended was ${wanted}`,
   );
   return section(`${colors.bold("append and read back")}  ${mark(wrong.length === 0, colors)}`, [
-    `a prompt of ${promptTokens} tokens in all layers in ${formatDuration(promptMs)}${decodeTokens > 0 ? `, ${decode}` : ""}`,
+    decodeTokens === 0 ? prompt : `${prompt}; ${decode}`,
     ...differences,
+    ...(wrong.length === 0 ? [] : [`the bits come from the seed ${seed}`]),
   ]);
 }
 
-function releaseText({ heldBytes, heldAllocations, leakReport, driver }: Release, _plan: Plan, { colors }: TextStyle) {
+function countOf(numTokens: number): string {
+  return `${numTokens} ${numTokens === 1 ? "token" : "tokens"}`;
+}
+
+function releaseText(
+  { heldBytes, heldAllocations, leakReport, driver }: Release,
+  _plan: Plan,
+  { colors, system }: TextStyle,
+) {
   return section(`${colors.bold("released")}  ${mark(heldBytes === 0 && heldAllocations === 0, colors)}`, [
     ...leakReport.split("\n"),
-    `driver: ${formatCount(driver.differenceBytes)} bytes more in use than before`,
+    `${system}: ${formatCount(driver.differenceBytes)} bytes more in use than before`,
   ]);
 }
 
 /** The last line of a model. */
 export function outcomeText({ plan, outcome, verdicts, failure }: ModelCheck, { colors }: TextStyle): string {
-  const { name } = plan.model;
-  if (failure !== undefined) {
-    return `${colors.bold(name)}: ${colors.yellow("skipped")}, ${failure.code}: ${failure.message}\n\n`;
-  }
-  const failed = verdicts.filter(({ passed }) => !passed).map(({ check }) => check);
-  const text =
-    outcome === "passed"
-      ? colors.green(`passed, ${verdicts.length} checks`)
-      : colors.red(`FAILED: ${failed.join(", ")}`);
-  return `${colors.bold(name)}: ${text}\n\n`;
+  const results = {
+    passed: colors.green(`passed, ${verdicts.length} checks`),
+    failed: colors.red(`FAILED: ${namesOf(verdicts.filter(({ passed }) => !passed))}`),
+    out_of_memory: `${colors.yellow("skipped")}, ${failure?.code}: ${failure?.message}`,
+  };
+  return `${colors.bold(plan.model.name)}: ${results[outcome]}\n\n`;
+}
+
+function namesOf(verdicts: readonly Verdict[]): string {
+  return verdicts.map(({ check }) => check).join(", ");
 }
 
 function mark(passed: boolean, colors: Colors): string {

@@ -8,7 +8,10 @@ const SHOWN_FIRST = 3;
 const MOST_ROWS = 12;
 
 /** Where each layer lies and what was found in it. Layers with a fault are always shown. */
-export function layerTable(layers: readonly LayerResult[], { colors, allLayers }: TextStyle): string {
+export function layerTable(
+  layers: readonly LayerResult[],
+  { colors, allLayers }: Pick<TextStyle, "colors" | "allLayers">,
+): string {
   const isShown = ({ layer, isZeroed, isReadBack }: LayerResult): boolean =>
     allLayers ||
     layers.length <= MOST_ROWS ||

@@ -20,7 +20,11 @@ export interface TextOptions {
 /** Writes every step to stdout as soon as it is done; begins with the device. */
 export function textObserver(device: Device, terminal: Terminal, options: TextOptions): CheckObserver {
   const { stdout, env } = terminal;
-  const style: TextStyle = { colors: colorsFor(stdout, env), allLayers: options.allLayers === true };
+  const style: TextStyle = {
+    colors: colorsFor(stdout, env),
+    system: device.kind === "host" ? "operating system" : "driver",
+    allLayers: options.allLayers === true,
+  };
   stdout.write(deviceText(device, options.device));
   return {
     progress: progressOn(terminal),

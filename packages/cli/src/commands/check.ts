@@ -51,8 +51,7 @@ function check(names: readonly string[], options: CheckOptions, terminal: Termin
   });
   const exitCode = exitCodeOf(checks);
   if (options.json === true) writeJson(terminal, checkJson(device.properties, checks, exitCode));
-  if (exitCode === EXIT.outOfMemory)
-    for (const { failure } of checks) if (failure !== undefined) writeFailure(terminal, failure);
+  for (const { failure } of checks) if (failure?.exitCode === exitCode) writeFailure(terminal, failure);
   return exitCode;
 }
 
