@@ -25,34 +25,52 @@ export function groupLayers(
 /** A plan sizes the same layers many times: their groups are found once. */
 const groupsOf = new WeakMap<readonly LayerShape[], readonly LayerGroup[]>();
 
-function grouped(layers: readonly LayerShape[], apart: (layer: LayerShape) => string): LayerGroup[] {
-  const groups = new Map<string, { layer: LayerShape; indices: number[] }>();
-  for (const layer of layers) {
-    const key = geometryKey(layer) + apart(layer);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, { layer, indices: [layer.index] });
-    else group.indices.push(layer.index);
-  }
-  return [...groups.values()];
+interface Group extends LayerGroup {
+  readonly geometry: Geometry;
+  readonly indices: number[];
 }
 
-function geometryKey(layer: LayerShape): string {
+function grouped(layers: readonly LayerShape[], apart: (layer: LayerShape) => string): LayerGroup[] {
+  const groups = new Map<string, Group>();
+  // Mostly a layer is like the one of its kind before it: then no key has to be made.
+  const latest = new Map<string, Group>();
+  for (const layer of layers) {
+    const geometry = geometryOf(layer, apart(layer));
+    let group = latest.get(layer.kind);
+    if (group === undefined || !isSame(group.geometry, geometry)) {
+      const key = geometry.join(" ");
+      group = groups.get(key) ?? { layer, geometry, indices: [] };
+      groups.set(key, group);
+      latest.set(layer.kind, group);
+    }
+    group.indices.push(layer.index);
+  }
+  return [...groups.values()].map(({ layer, indices }) => ({ layer, indices }));
+}
+
+type Geometry = readonly (string | number | null)[];
+
+function isSame(left: Geometry, right: Geometry): boolean {
+  return left.length === right.length && left.every((part, i) => part === right[i]);
+}
+
+function geometryOf(layer: LayerShape, apart: string): Geometry {
   switch (layer.kind) {
     case "full":
-      return `full ${layer.numKvHeads} ${layer.keyDim} ${layer.valueDim} ${layer.indexerKeyDim}`;
+      return ["full", layer.numKvHeads, layer.keyDim, layer.valueDim, layer.indexerKeyDim, apart];
     case "sliding":
-      return `sliding ${layer.numKvHeads} ${layer.keyDim} ${layer.valueDim} ${layer.windowTokens}`;
+      return ["sliding", layer.numKvHeads, layer.keyDim, layer.valueDim, layer.windowTokens, apart];
     case "chunked":
-      return `chunked ${layer.numKvHeads} ${layer.keyDim} ${layer.valueDim} ${layer.chunkTokens}`;
+      return ["chunked", layer.numKvHeads, layer.keyDim, layer.valueDim, layer.chunkTokens, apart];
     case "cross":
-      return `cross ${layer.numKvHeads} ${layer.keyDim} ${layer.valueDim} ${layer.encoderTokens}`;
+      return ["cross", layer.numKvHeads, layer.keyDim, layer.valueDim, layer.encoderTokens, apart];
     case "latent":
-      return `latent ${layer.latentDim} ${layer.ropeDim} ${layer.indexerKeyDim}`;
+      return ["latent", layer.latentDim, layer.ropeDim, layer.indexerKeyDim, apart];
     case "compressed":
-      return `compressed ${layer.entryDim} ${layer.tokensPerEntry} ${layer.windowTokens} ${layer.indexerKeyDim}`;
+      return ["compressed", layer.entryDim, layer.tokensPerEntry, layer.windowTokens, layer.indexerKeyDim, apart];
     case "state":
-      return `state ${layer.mechanism} ${layer.convWidth} ${layer.convColumns} ${layer.stateElements}`;
+      return ["state", layer.mechanism, layer.convWidth, layer.convColumns, layer.stateElements, apart];
     default:
-      return layer.kind;
+      return [layer.kind, apart];
   }
 }

@@ -64,7 +64,8 @@ function readsOrRefuses(config: unknown): void {
     expect(message).not.toMatch(/undefined is not|cannot read/i);
     return;
   }
-  const size = sizedOrTooLarge(shape);
+  // A copy is checked field by field, which the reader's own shape is not.
+  const size = sizedOrTooLarge({ ...shape });
   if (size !== undefined) expect(Number.isSafeInteger(size) && size >= 0).toBe(true);
 }
 

@@ -1,5 +1,6 @@
 import type { ConfigReader } from "../config-reader.ts";
-import { mamba1, mamba2, type State, state } from "../hugging-face/recurrent.ts";
+import { latentAt } from "../hugging-face/latent.ts";
+import { mamba1, mamba2, type State, state, stateAt } from "../hugging-face/recurrent.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import type { ReadArchitecture } from "./architectures.ts";
 import { blockCount, fullOrNone, headDims, kvHeads, perLayer } from "./attention.ts";
@@ -50,7 +51,7 @@ function rwkv(config: ConfigReader): State {
 }
 
 function everyLayer(config: ConfigReader, each: State): LayerShape[] {
-  return Array.from({ length: blockCount(config) }, (_, index) => ({ ...each, index }));
+  return Array.from({ length: blockCount(config) }, (_, index) => stateAt(index, each));
 }
 
 /** Attention where a layer has KV heads, the state elsewhere. */
@@ -59,7 +60,7 @@ function whereNoHeads(config: ConfigReader, each: State): LayerShape[] {
   const heads = kvHeads(config, numLayers);
   const dims = headDims(config, numLayers);
   return heads.map((numKvHeads, index) =>
-    numKvHeads === 0 ? { ...each, index } : fullOrNone(index, numKvHeads, dims),
+    numKvHeads === 0 ? stateAt(index, each) : fullOrNone(index, numKvHeads, dims),
   );
 }
 
@@ -70,7 +71,7 @@ function beside(config: ConfigReader): LayerShape[] {
   const each = mamba2Of(config);
   return kvHeads(config, numLayers).flatMap((numKvHeads, index) => [
     fullOrNone(index, numKvHeads, dims),
-    { ...each, index },
+    stateAt(index, each),
   ]);
 }
 
@@ -83,7 +84,7 @@ function nemotron(config: ConfigReader): LayerShape[] {
   const feedForward = perLayer(config, "feed_forward_length", numLayers);
   return heads.map((numKvHeads, index) => {
     if (numKvHeads > 0) return fullOrNone(index, numKvHeads, dims);
-    return (feedForward?.[index] ?? 0) > 0 ? { kind: "none", index } : { ...each, index };
+    return (feedForward?.[index] ?? 0) > 0 ? { kind: "none", index } : stateAt(index, each);
   });
 }
 
@@ -95,7 +96,7 @@ function everyFourthFull(config: ConfigReader): LayerShape[] {
   const dims = headDims(config, numLayers);
   const each = gatedDeltaNet(config);
   return heads.map((numKvHeads, index) => {
-    return (index + 1) % interval === 0 ? fullOrNone(index, numKvHeads, dims) : { ...each, index };
+    return (index + 1) % interval === 0 ? fullOrNone(index, numKvHeads, dims) : stateAt(index, each);
   });
 }
 
@@ -125,7 +126,6 @@ function kimi(config: ConfigReader): LayerShape[] {
       keyDim: config.count("attention.key_length_mla"),
       valueDim: config.count("attention.value_length_mla"),
     },
-    indexerKeyDim: 0,
   } as const;
-  return heads.map((numKvHeads, index) => (numKvHeads === 0 ? { ...each, index } : { ...latent, index }));
+  return heads.map((numKvHeads, index) => (numKvHeads === 0 ? stateAt(index, each) : latentAt(index, latent)));
 }

@@ -1,3 +1,4 @@
+import { trustShape } from "../check-shape.ts";
 import { ConfigReader } from "../config-reader.ts";
 import type { KvDtype } from "../dtype.ts";
 import { InvalidConfigError, UnsupportedModelError } from "../errors.ts";
@@ -40,14 +41,14 @@ export function fromHuggingFace(config: unknown, options: FromHuggingFaceOptions
   const layers = family.read(reader);
   refuseUnreadKeys(reader);
   const extra = options.nextTokenLayers === true ? nextTokenLayers(reader, layers) : [];
-  return {
+  return trustShape({
     modelType: reader.modelType,
     layers: [...layers, ...extra],
     maxContextTokens: contextOf(reader),
     dtype: dtypeOf(reader, "torch_dtype") ?? dtypeOf(reader, "dtype") ?? outerDtype(config),
     stateDtype: dtypeOf(reader, "mamba_ssm_dtype") ?? dtypeOf(reader, "mamba_ssm_cache_dtype"),
     assumptions: reader.assumptions,
-  };
+  });
 }
 
 /** Every `model_type` that `fromHuggingFace` reads. */

@@ -13,14 +13,14 @@ import {
   widthsOf,
 } from "./attention.ts";
 import { type Families, named } from "./family.ts";
-import { latentLayer } from "./latent.ts";
+import { latentAt, latentLayer } from "./latent.ts";
 import { layerTypesOf } from "./layer-types.ts";
-import { gatedDeltaNet, innerWidth, mamba1, mamba2, mamba2ByHeads, type State, state } from "./recurrent.ts";
+import { gatedDeltaNet, innerWidth, mamba1, mamba2, mamba2ByHeads, type State, state, stateAt } from "./recurrent.ts";
 
 /** Full attention where `isAttention` says so, a recurrent state elsewhere. */
 function mixed(config: ConfigReader, each: State, isAttention: (index: number) => boolean): LayerShape[] {
   const attention = widthsOf(config);
-  return layers(numLayersOf(config), (index) => (isAttention(index) ? full(index, attention) : { ...each, index }));
+  return layers(numLayersOf(config), (index) => (isAttention(index) ? full(index, attention) : stateAt(index, each)));
 }
 
 /** Which layers attend, from `layer_types` with these two words. */
@@ -74,7 +74,7 @@ function nemotronH(config: ConfigReader): LayerShape[] {
     if (!Object.hasOwn(NEMOTRON_BLOCKS, block))
       config.unsupported(`${key}[${index}]`, block, Object.keys(NEMOTRON_BLOCKS).join(" "));
     if (NEMOTRON_BLOCKS[block] === "attention") return full(index, attention);
-    return NEMOTRON_BLOCKS[block] === "mamba" ? { ...mamba, index } : { kind: "none", index };
+    return NEMOTRON_BLOCKS[block] === "mamba" ? stateAt(index, mamba) : { kind: "none", index };
   });
 }
 
@@ -116,7 +116,7 @@ function zamba2(config: ConfigReader): LayerShape[] {
     config.count("mamba_d_state"),
     config.count("mamba_d_conv"),
   );
-  return layers(numLayersOf(config), (index) => ({ ...each, index })).flatMap((layer) =>
+  return layers(numLayersOf(config), (index) => stateAt(index, each)).flatMap((layer) =>
     attends.has(layer.index) ? [full(layer.index, attention), layer] : [layer],
   );
 }
@@ -127,7 +127,7 @@ function falconH1(config: ConfigReader): LayerShape[] {
   const each = mamba2ByHeads(config);
   return layers(numLayersOf(config), (index) => full(index, attention)).flatMap((layer) => [
     layer,
-    { ...each, index: layer.index },
+    stateAt(layer.index, each),
   ]);
 }
 
@@ -171,7 +171,7 @@ function kimiLinear(config: ConfigReader): LayerShape[] {
     heads * headDim * headDim,
   );
   const attention = latentLayer(config);
-  return layers(numLayers, (index) => (attends.has(index) ? { ...attention, index } : { ...each, index }));
+  return layers(numLayers, (index) => (attends.has(index) ? latentAt(index, attention) : stateAt(index, each)));
 }
 
 /** RecurrentGemma: `block_types` repeats over the layers; its attention is local. */
@@ -185,7 +185,7 @@ function recurrentGemma(config: ConfigReader): LayerShape[] {
   return layers(numLayersOf(config), (index) => {
     const block = blocks[index % blocks.length];
     if (block === "attention") return sliding(index, attention, windowTokens);
-    if (block === "recurrent") return { ...each, index };
+    if (block === "recurrent") return stateAt(index, each);
     return config.unsupported(`block_types[${index % blocks.length}]`, block, "attention or recurrent");
   });
 }
@@ -208,7 +208,7 @@ function phi4Flash(config: ConfigReader): LayerShape[] {
   config.assume("roles of layers follow the model's code: the file does not say them");
   return layers(numLayers, (index) => {
     if (index > half + 1) return { kind: "shared", index, readsLayer: half + 1 };
-    if (index % 2 === 0) return { ...each, index };
+    if (index % 2 === 0) return stateAt(index, each);
     return index > half ? full(index, attention) : sliding(index, attention, windowTokens);
   });
 }
@@ -216,13 +216,13 @@ function phi4Flash(config: ConfigReader): LayerShape[] {
 function mamba(config: ConfigReader): LayerShape[] {
   const inner = innerWidth(config, "intermediate_size", "expand");
   const each = mamba1(inner, config.count("conv_kernel"), config.count("state_size"));
-  return layers(numLayersOf(config), (index) => ({ ...each, index }));
+  return layers(numLayersOf(config), (index) => stateAt(index, each));
 }
 
 function pureMamba2(config: ConfigReader): LayerShape[] {
   const inner = config.count("num_heads") * config.count("head_dim");
   const each = mamba2(inner, config.count("n_groups"), config.count("state_size"), config.count("conv_kernel"));
-  return layers(numLayersOf(config), (index) => ({ ...each, index }));
+  return layers(numLayersOf(config), (index) => stateAt(index, each));
 }
 
 /** Models with recurrent layers, alone or among attention layers. */

@@ -4,8 +4,16 @@ import { full, layers, numLayersOf, numQueryHeadsOf, sliding, widths, widthsOf }
 import { type Families, named } from "./family.ts";
 import { numNextTokenLayers } from "./layer-types.ts";
 
-/** A latent layer as the file describes it, without an indexer. */
-export function latentLayer(config: ConfigReader): Omit<LatentLayer, "index"> {
+/** A latent layer that stands nowhere yet, without an indexer. */
+export type Latent = Omit<LatentLayer, "index" | "indexerKeyDim">;
+
+/** That latent layer as layer `index`. */
+export function latentAt(index: number, { latentDim, ropeDim, expanded }: Latent, indexerKeyDim = 0): LatentLayer {
+  return { kind: "latent", index, latentDim, ropeDim, expanded, indexerKeyDim };
+}
+
+/** The latent layer as the file describes it. */
+export function latentLayer(config: ConfigReader): Latent {
   const ropeDim = config.count("qk_rope_head_dim");
   // Both are decoys beside a latent: it has one entry for all heads.
   config.ignore("num_key_value_heads", "head_dim");
@@ -14,19 +22,18 @@ export function latentLayer(config: ConfigReader): Omit<LatentLayer, "index"> {
     latentDim: config.count("kv_lora_rank"),
     ropeDim,
     expanded: widths(numQueryHeadsOf(config), config.count("qk_nope_head_dim") + ropeDim, config.count("v_head_dim")),
-    indexerKeyDim: 0,
   };
 }
 
 function latent(config: ConfigReader): LayerShape[] {
   const each = latentLayer(config);
-  return layers(numLayersOf(config), (index) => ({ ...each, index }));
+  return layers(numLayersOf(config), (index) => latentAt(index, each));
 }
 
 /** LongCat: two attention blocks, and so two caches, in every layer. */
 function twoPerLayer(config: ConfigReader): LayerShape[] {
   const each = latentLayer(config);
-  return layers(2 * config.layerCount("num_layers"), (index) => ({ ...each, index: Math.floor(index / 2) }));
+  return layers(2 * config.layerCount("num_layers"), (index) => latentAt(Math.floor(index / 2), each));
 }
 
 /** DeepSeek sparse attention: an indexer key beside the latent, in all layers or in those that `indexer_types` calls full. */
@@ -38,11 +45,7 @@ function latentWithIndexer(config: ConfigReader): LayerShape[] {
   if (types === undefined && (config.optionalLayerCount("index_topk_freq") ?? 1) > 1) {
     config.unsupported("index_topk_freq", config.values["index_topk_freq"], "1, or a list indexer_types beside it");
   }
-  return layers(numLayers, (index) => ({
-    ...each,
-    index,
-    indexerKeyDim: ownIndexer(config, types, index) ? keyDim : 0,
-  }));
+  return layers(numLayers, (index) => latentAt(index, each, ownIndexer(config, types, index) ? keyDim : 0));
 }
 
 function ownIndexer(config: ConfigReader, types: readonly unknown[] | undefined, index: number): boolean {

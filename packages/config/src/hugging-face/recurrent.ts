@@ -12,6 +12,12 @@ export function state(mechanism: StateMechanism, convWidth: number, kernel: numb
   return { kind: "state", mechanism, convWidth, convColumns: kernel - 1, convGroups: NO_GROUPS, stateElements };
 }
 
+/** That state in layer `index`. */
+export function stateAt(index: number, each: State): StateLayer {
+  const { mechanism, convWidth, convColumns, convGroups, stateElements } = each;
+  return { kind: "state", index, mechanism, convWidth, convColumns, convGroups, stateElements };
+}
+
 /** Mamba-1: an inner width of `expand` × hidden. */
 export function mamba1(inner: number, kernel: number, stateDim: number): State {
   return state("mamba1", inner, kernel, inner * stateDim);
