@@ -47,6 +47,14 @@ describe.skipIf(missing !== "")(`the steps of a check on ${deviceName} ${missing
       expect(allocation.ms).toBeGreaterThan(0);
     });
 
+    test("counts what the tracker counts, not what was asked for", () => {
+      const tracker = new VramTracker();
+      tracker.recordAllocation({ device: device.name, address: 1n, sizeBytes: 50, purpose: "kv_cache" });
+      const { cache, allocation } = allocateCache(device, SMALL, tracker);
+      using _held = cache;
+      expect(allocation).toMatchObject({ allocatedBytes: 9600, trackedBytes: 9650 });
+    });
+
     test("too much leaves nothing behind", () => {
       const tracker = new VramTracker();
       const huge = { ...SMALL, maxContextLength: 2 ** 40 };
@@ -83,21 +91,23 @@ describe.skipIf(missing !== "")(`the steps of a check on ${deviceName} ${missing
       );
     });
 
-    test("the last byte of a tensor of several pieces is found", () => {
-      // 5 MiB and 6 bytes: one whole piece and a rest, no multiple of 8.
-      using cache = KVCache.allocate(device, {
+    test("the edges of the pieces that a large tensor is read in are found", () => {
+      // 5 MiB and 7 bytes: one whole piece and a rest, no multiple of 8.
+      const config = {
         numLayers: 1,
         maxContextLength: 1_747_629,
         numKvHeads: 1,
         headDim: 3,
         dtype: "fp8_e4m3",
-      });
+      } as const;
+      using cache = KVCache.allocate(device, config);
       expect(verifyZeroes(cache, ignore).nonZero).toEqual([]);
       const values = cache.values(0);
-      values.slice(values.sizeBytes - 1).fill(128);
-      expect(verifyZeroes(cache, ignore).nonZero).toEqual([
-        { layer: 0, tensor: "values", offsetBytes: values.sizeBytes - 1, value: 128 },
-      ]);
+      for (const offsetBytes of [0, 4 * 2 ** 20 - 1, 4 * 2 ** 20, values.sizeBytes - 1]) {
+        cache.reset();
+        values.slice(offsetBytes, 1).fill(128);
+        expect(verifyZeroes(cache, ignore).nonZero).toEqual([{ layer: 0, tensor: "values", offsetBytes, value: 128 }]);
+      }
     });
   });
 
