@@ -82,6 +82,7 @@ const VLLM_40691 = "https://github.com/vllm-project/vllm/issues/40691";
 const SGLANG_DSA = "https://github.com/sgl-project/sglang/pull/11309";
 const VLLM_SGLANG = "https://github.com/vllm-project/vllm/issues/21348";
 const FREETOKEN = "https://github.com/FlashML-org/FreeToken/pull/126";
+const CONFIGIQ = "https://github.com/redhat-performance/configiq/issues/112";
 const HN = "https://paper-digest.app/en/papers/hn_47558733";
 
 const qwen35Blocks = { kvCacheMemoryBytes: 1487 * 16 * 784 * 4096 };
@@ -108,6 +109,15 @@ const FIGURES: readonly Published[] = [
     printed: "640 MiB",
     of: device,
     source: "https://github.com/TensorDirect/KVDirect/issues/2",
+  },
+  // One token, as long as every window has room.
+  { model: "google/gemma-4-31B-it", options: { tokens: 1 }, printed: "880 KiB", of: total, source: CONFIGIQ },
+  {
+    model: "google/gemma-4-31B-it",
+    options: { tokens: 1, format: "fp8_e4m3" },
+    printed: "440 KiB",
+    of: total,
+    source: CONFIGIQ,
   },
   // llama.cpp's log lines.
   {
