@@ -11,20 +11,28 @@ import { run } from "./commands.mjs";
 const require = createRequire(import.meta.url);
 const smokeFolder = fileURLToPath(new URL("../smoke", import.meta.url));
 
+/** A Node that cannot `require` an ES module takes the CommonJS files; others take the ES modules for both. */
+export const COMMONJS_ONLY = "--no-experimental-require-module";
+
 /**
- * `import` and `require` give the same names, and at least one.
+ * `import` and `require` give the same names, and at least one; and so do the CommonJS files.
  *
  * @param {Consumer} consumer
  * @param {string} entryPoint
  */
 export function checkImports(consumer, entryPoint) {
-  const names = (/** @type {string} */ namespace) => `console.log(Object.keys(${namespace}).filter((name) =>
-    !["default", "__esModule", "module.exports"].includes(name)).sort().join(" "))`;
   const specifier = JSON.stringify(entryPoint);
-  const esm = consumer.node(["--input-type=module", "-e", `import * as it from ${specifier}; ${names("it")}`]);
-  const cjs = consumer.node(["--input-type=commonjs", "-e", `const it = require(${specifier}); ${names("it")}`]);
-  if (esm.trim() === "") throw new Error(`${entryPoint} exports nothing`);
-  if (esm !== cjs) throw new Error(`${entryPoint} by import: ${esm}${entryPoint} by require: ${cjs}`);
+  const names = `console.log(Object.keys(it).filter((name) =>
+    !["default", "__esModule", "module.exports"].includes(name)).sort().join(" "))`;
+  const required = ["--input-type=commonjs", "-e", `const it = require(${specifier}); ${names}`];
+  const imported = consumer.node(["--input-type=module", "-e", `import * as it from ${specifier}; ${names}`]);
+  if (imported.trim() === "") throw new Error(`${entryPoint} exports nothing`);
+  for (const [way, found] of [
+    ["by require", consumer.node(required)],
+    ["by require of CommonJS", consumer.node([COMMONJS_ONLY, ...required])],
+  ]) {
+    if (found !== imported) throw new Error(`${entryPoint} by import: ${imported}${way}: ${found}`);
+  }
 }
 
 /**
@@ -89,11 +97,12 @@ export async function checkBrowser(consumer, { name }) {
  *
  * @param {Consumer} consumer
  * @param {string} script
+ * @param {string[]} [flags] of Node
  */
-export function checkSmoke(consumer, script) {
+export function checkSmoke(consumer, script, flags = []) {
   const copy = path.join(consumer.folder, script);
   writeFileSync(copy, readFileSync(path.join(smokeFolder, script)));
-  consumer.node([copy]);
+  consumer.node([...flags, copy]);
 }
 
 /** @param {string} name */

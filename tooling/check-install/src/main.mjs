@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { createConsumer } from "./consumer.mjs";
-import { checkBinary, checkBrowser, checkImports, checkSmoke, checkTypes } from "./consumer-checks.mjs";
+import { COMMONJS_ONLY, checkBinary, checkBrowser, checkImports, checkSmoke, checkTypes } from "./consumer-checks.mjs";
 import { packPackage } from "./pack.mjs";
 import { checkContents, checkPublint, checkTypesWrong } from "./package-checks.mjs";
 import { publicPackages } from "./public-packages.mjs";
@@ -50,7 +50,10 @@ async function checkAll() {
   }
   const bare = { name: "types-bare", compiler: "@typescript/native", types: [] };
   await check("types of the browser packages without Node's", () => checkTypes(consumer, inBrowser, bare));
-  for (const script of ["host.mjs", "host.cjs"]) await check(`smoke ${script}`, () => checkSmoke(consumer, script));
+  for (const script of ["host.mjs", "host.cjs", "one-instance.cjs"]) {
+    await check(`smoke ${script}`, () => checkSmoke(consumer, script));
+  }
+  await check("smoke host.cjs of CommonJS", () => checkSmoke(consumer, "host.cjs", [COMMONJS_ONLY]));
 }
 
 /**
