@@ -1,4 +1,4 @@
-// Runs one example: pnpm --filter @kv-tooling/examples example 01
+// Runs one example on the built packages: node examples/run.mjs 01
 import { EXAMPLES, runExample } from "./examples.mjs";
 
 const wanted = process.argv[2] ?? "";

@@ -164,7 +164,7 @@ const anySteps = fc.commands(
     anyScope.map(removeBudget),
     fc.constant(resetPeaks),
   ],
-  { maxCommands: 60, size: "max" },
+  { maxCommands: 50, size: "max" },
 );
 
 test("any sequence of calls agrees with lists that are walked every time", () => {
@@ -172,6 +172,6 @@ test("any sequence of calls agrees with lists that are walked every time", () =>
     fc.property(anySteps, (steps) => {
       fc.modelRun(() => ({ model: new TrackerModel(), real: new VramTracker() }), steps);
     }),
-    { numRuns: 150 },
+    { numRuns: 80 },
   );
 });

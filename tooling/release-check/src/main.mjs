@@ -46,6 +46,6 @@ function describe({ package: name, dependency, way, changesets, files, reason })
   if (changesets.length > 0) lines.push(`  changesets: ${changesets.join(", ")}; run \`pnpm version-packages\` first`);
   if (files.length > 0) lines.push(...files.slice(0, 10).map((file) => `  changed: ${file}`));
   if (files.length > 10) lines.push(`  and ${files.length - 10} more`);
-  if (changesets.length === 0 && files.length > 0) lines.push(`  run \`pnpm changeset\` and choose ${dependency}`);
+  if (changesets.length === 0 && files.length > 0) lines.push(`  run \`npm run changeset\` and choose ${dependency}`);
   return `${lines.join("\n")}\n`;
 }

@@ -224,7 +224,7 @@ describe("the command", () => {
     expect(stderr).toBe(
       "refused: cache would go out without ledger (cache -> memory -> ledger): it changed since ledger@1.0.0\n" +
         "  changed: packages/ledger/src/index.ts\n" +
-        "  run `pnpm changeset` and choose ledger\n",
+        "  run `npm run changeset` and choose ledger\n",
     );
     expect(status).toBe(1);
   });
