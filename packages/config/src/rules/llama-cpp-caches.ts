@@ -87,6 +87,7 @@ function windowOf(layer: LayerShape): number {
 }
 
 function valueElements(layer: LayerShape): number {
+  if (layer.kind === "latent") return layer.latentDim;
   return "valueDim" in layer ? layer.numKvHeads * layer.valueDim : 0;
 }
 
@@ -113,10 +114,13 @@ function keyRow(layer: LayerShape, type: KvType): number {
   return "keyDim" in layer ? rowBytes(type, layer.numKvHeads, layer.keyDim) : 0;
 }
 
-/** V of a latent is a part of its K. Without flash attention V is transposed, and padded to the widest row of any layer. */
+/**
+ * With flash attention V of a latent is a part of its K. Without, V is transposed, a latent's too, and padded to the widest
+ * row of any layer.
+ */
 function valueRow(layer: LayerShape, plan: LlamaCppPlan, widestValues: number): number {
   const elements = valueElements(layer);
-  if (layer.kind === "latent" || elements === 0) return 0;
+  if (elements === 0 || (layer.kind === "latent" && plan.flashAttn)) return 0;
   return rowBytes(plan.cacheTypeV, 1, plan.flashAttn ? elements : widestValues);
 }
 
