@@ -5,6 +5,7 @@ import { EvictionLog, type EvictionReason } from "./eviction-log.ts";
 import type { EvictionPolicy, PolicyContext, PolicyFactory } from "./eviction-policy.ts";
 import type { NamespaceTable } from "./namespace-table.ts";
 import type { PrefixIndex } from "./prefix-index.ts";
+import { BLOCKS_PER_SAMPLE, Residency } from "./residency.ts";
 
 /** Who wants to know what enters and leaves the cache. */
 export interface CacheObserver {
@@ -13,6 +14,8 @@ export interface CacheObserver {
   /** `block` is about to be taken out; it is still attached to its node. */
   removed(block: number, reason: EvictionReason): void;
 }
+
+const RESIDENCY_MASK: number = BLOCKS_PER_SAMPLE - 1;
 
 /** What a `BlockAllocator` works on. */
 export interface BlockAllocatorOptions {
@@ -46,9 +49,11 @@ export class BlockAllocator {
   /** The namespace that has, or last had, each block; -1 before the first. */
   readonly owner: Int32Array;
   readonly timesReused: Uint8Array;
-  readonly evictions: EvictionLog = new EvictionLog(EVICTION_LOG_LENGTH);
+  readonly evictions: EvictionLog;
   readonly policy: EvictionPolicy;
+  /** Undefined while nobody listens. */
   observer: CacheObserver | undefined;
+  readonly residency: Residency;
   readonly #index: PrefixIndex;
   readonly #namespaces: NamespaceTable;
   readonly #lists: BlockLists;
@@ -60,11 +65,15 @@ export class BlockAllocator {
   readonly #nodeHolds: Int32Array | undefined;
   readonly #clock: () => number;
   readonly #work: BlockWork;
+  readonly #notifiesPolicy: boolean;
   #nowMs = 0;
   #numFree: number;
   #numCached = 0;
   #numPinned = 0;
   #numCapped = 0;
+  #numParked = 0;
+  #numStored = 0;
+  #numRemoved = 0;
 
   constructor(options: BlockAllocatorOptions) {
     const { numBlocks, index } = options;
@@ -86,6 +95,9 @@ export class BlockAllocator {
     this.#numFree = numBlocks;
     this.#context = this.#policyContext();
     this.policy = options.policy(this.#context);
+    this.#notifiesPolicy = this.policy.stored !== undefined;
+    this.residency = new Residency(numBlocks);
+    this.evictions = new EvictionLog(EVICTION_LOG_LENGTH, options.namespaces);
   }
 
   /** Blocks that nobody holds and that hold nothing known. */
@@ -106,6 +118,16 @@ export class BlockAllocator {
   /** Blocks that at least one pin holds. */
   get numPinned(): number {
     return this.#numPinned;
+  }
+
+  /** Blocks that were ever stored. */
+  get numStored(): number {
+    return this.#numStored;
+  }
+
+  /** Blocks that were ever taken out of the cache. */
+  get numRemoved(): number {
+    return this.#numRemoved;
   }
 
   /** Bytes of all arrays that grow with the number of blocks. */
@@ -132,14 +154,15 @@ export class BlockAllocator {
   /** Takes a free block for a namespace, or evicts one; -1 if there is neither. Then nothing has changed. */
   allocate(namespace: number): number {
     let block = this.#lists.first(FREE);
-    if (block < 0) {
-      const victim = this.#victim();
-      if (victim < 0) return NONE;
-      this.#detach(victim, "space", namespace);
-      block = victim;
+    if (block >= 0) {
+      this.#lists.remove(block);
+      this.#numFree--;
+    } else {
+      block = this.#victim();
+      if (block < 0) return NONE;
+      this.#uncount(block);
+      this.#detach(block, "space", namespace);
     }
-    this.#lists.remove(block);
-    this.#numFree--;
     this.references[block] = 1;
     this.timesReused[block] = 0;
     const namespaces = this.#namespaces;
@@ -190,8 +213,12 @@ export class BlockAllocator {
   /** Tells that `block` now holds the tokens of `node`. */
   store(node: number, unit: number, block: number): void {
     this.#index.attach(node, unit, block);
-    this.policy.stored?.(block);
-    this.observer?.stored(block, node);
+    // A parked block is needed no longer by its children when it gets a twin.
+    if (this.#numParked > 0) this.#unpark(node);
+    this.#numStored++;
+    if (this.#notifiesPolicy) this.policy.stored?.(block);
+    if ((block & RESIDENCY_MASK) === 0) this.residency.stored(block, this.#nowMs);
+    if (this.observer !== undefined) this.observer.stored(block, node);
   }
 
   /** Forgets what a held block holds, so that its sequence can write to it. It must have no child and no twin. */
@@ -201,12 +228,12 @@ export class BlockAllocator {
 
   /** Takes all cached blocks of a namespace, or of all, out of the cache. Held ones stay. Walks the whole pool. */
   clear(namespace?: number): number {
-    const before = this.#numCached;
+    const before = this.#numRemoved;
     for (let block = 0; block < this.numBlocks; block++) {
       if (this.references[block] !== 0 || this.#index.nodeOf(block) < 0) continue;
       if (namespace === undefined || this.owner[block] === namespace) this.#clearBranch(block);
     }
-    return before - this.#numCached;
+    return this.#numRemoved - before;
   }
 
   /** Counts one more pin on a held block. */
@@ -315,7 +342,7 @@ export class BlockAllocator {
     cached[namespace] = (cached[namespace] as number) - 1;
     used[namespace] = (used[namespace] as number) + 1;
     this.#numCached--;
-    this.#parked[block] = 0;
+    this.#unsetParked(block);
     this.policyOf(block).reuse(block);
   }
 
@@ -329,7 +356,7 @@ export class BlockAllocator {
     let block = this.#candidate();
     while (block >= 0 && this.hasDependents(block)) {
       this.policyOf(block).remove(block);
-      this.#parked[block] = 1;
+      this.#setParked(block);
       block = this.#candidate();
     }
     return block;
@@ -355,8 +382,8 @@ export class BlockAllocator {
       if (block < 0) return;
       if (this.hasDependents(block)) {
         policy.remove(block);
-        this.#parked[block] = 1;
-      } else this.#detach(block, "namespace-cap", NONE);
+        this.#setParked(block);
+      } else this.#drop(block, "namespace-cap");
     }
   }
 
@@ -374,13 +401,13 @@ export class BlockAllocator {
       this.#clearNode(node);
       node = parent;
     }
-    this.#detach(block, "cleared", NONE);
+    this.#drop(block, "cleared");
   }
 
   #clearNode(node: number): void {
     for (let unit = 0; unit < this.#index.numUnits; unit++) {
       for (let block = this.#index.blockOf(node, unit); block >= 0; block = this.#index.blockOf(node, unit)) {
-        this.#detach(block, "cleared", NONE);
+        this.#drop(block, "cleared");
       }
     }
   }
@@ -390,11 +417,18 @@ export class BlockAllocator {
     this.#log(block, reason, forNamespace);
     const index = this.#index;
     const unit = index.unitOf(block);
+    const isEssential = this.#essential[unit] === 1;
     const node = index.detach(block);
-    if (this.references[block] === 0) this.#freeCached(block);
     if (index.blockOf(node, unit) >= 0) return;
-    if (this.#essential[unit] === 1 && index.numUnits > 1) this.#detachOthers(node);
-    this.#removeIfEmpty(node);
+    if (index.numUnits > 1 && isEssential) this.#detachOthers(node);
+    if (isEssential || this.#nodeHolds !== undefined) this.#removeIfEmpty(node);
+  }
+
+  /** As `#detach`, and the block, which nobody holds, is free. */
+  #drop(block: number, reason: EvictionReason): void {
+    this.#uncount(block);
+    this.#detach(block, reason, NONE);
+    this.#free(block);
   }
 
   #detachOthers(node: number): void {
@@ -402,31 +436,51 @@ export class BlockAllocator {
       for (let block = this.#index.blockOf(node, unit); block >= 0; block = this.#index.blockOf(node, unit)) {
         this.#log(block, "prefix-gone", NONE);
         this.#index.detach(block);
-        if (this.references[block] === 0) this.#freeCached(block);
+        if (this.references[block] !== 0) continue;
+        this.#uncount(block);
+        this.#free(block);
       }
     }
   }
 
-  #freeCached(block: number): void {
+  /** The block is no longer among the cached ones. */
+  #uncount(block: number): void {
     const namespace = this.owner[block] as number;
     const { cached } = this.#namespaces;
     cached[namespace] = (cached[namespace] as number) - 1;
     this.#numCached--;
-    this.#parked[block] = 0;
+    this.#unsetParked(block);
     this.policyOf(block).remove(block);
-    this.#free(block);
+  }
+
+  #setParked(block: number): void {
+    this.#parked[block] = 1;
+    this.#numParked++;
+  }
+
+  #unsetParked(block: number): void {
+    if (this.#numParked === 0) return;
+    this.#numParked -= this.#parked[block] as number;
+    this.#parked[block] = 0;
   }
 
   /** Removes a node without blocks and children, and what of its ancestors is left without either. */
   #removeIfEmpty(from: number): void {
     const index = this.#index;
+    if (this.#nodeHolds === undefined) {
+      // Its parent has the essential blocks that this one has lost, so that only this one goes.
+      const parent = index.parentOf(from);
+      index.remove(from);
+      if (this.#numParked > 0 && !index.isRoot(parent) && index.firstChildOf(parent) < 0) this.#unpark(parent);
+      return;
+    }
     let node = from;
     while (!index.isRoot(node) && index.firstChildOf(node) < 0 && !this.#isNeeded(node)) {
       const parent = index.parentOf(node);
       index.remove(node);
       node = parent;
     }
-    if (!index.isRoot(node) && index.firstChildOf(node) < 0) this.#unpark(node);
+    if (this.#numParked > 0 && !index.isRoot(node) && index.firstChildOf(node) < 0) this.#unpark(node);
   }
 
   #isNeeded(node: number): boolean {
@@ -439,16 +493,17 @@ export class BlockAllocator {
     for (let unit = 0; unit < this.#index.numUnits; unit++) {
       for (let block = this.#index.blockOf(node, unit); block >= 0; block = this.#index.twinOf(block)) {
         if (this.#parked[block] === 0) continue;
-        this.#parked[block] = 0;
+        this.#unsetParked(block);
         this.policyOf(block).restore(block);
       }
     }
   }
 
   #log(block: number, reason: EvictionReason, forNamespace: number): void {
-    this.observer?.removed(block, reason);
-    const from = this.#namespaces.label(this.owner[block] as number);
-    const to = forNamespace < 0 ? "" : this.#namespaces.label(forNamespace);
-    this.evictions.add(block, reason, from, to, this.idleMs(block), this.timesReused[block] as number);
+    this.#numRemoved++;
+    if ((block & RESIDENCY_MASK) === 0) this.residency.removed(block, this.#nowMs, this.idleMs(block));
+    if (this.observer !== undefined) this.observer.removed(block, reason);
+    const from = this.owner[block] as number;
+    this.evictions.add(block, reason, from, forNamespace, this.idleMs(block), this.timesReused[block] as number);
   }
 }

@@ -17,7 +17,7 @@ import type { Pool } from "./pool.ts";
 import type { PrefixHash } from "./prefix-hash.ts";
 import { PrefixIndex } from "./prefix-index.ts";
 import { matchPrefix, type PrefixMatch } from "./prefix-match.ts";
-import { type DurationHistogram, Residency } from "./residency.ts";
+import type { DurationHistogram } from "./residency.ts";
 import { checkRetention } from "./retention.ts";
 import { releaseSequence, Sequence, type SequenceOptions } from "./sequence.ts";
 import { appendTokens } from "./sequence-append.ts";
@@ -93,7 +93,6 @@ export class BlockManager {
   /** What enters and leaves the cache, for routers and other caches. */
   readonly events: CacheEvents;
   readonly #pool: Pool;
-  readonly #residency: Residency;
   readonly #sequences: Map<BlockTable, Sequence> = new Map();
   readonly #pins: Set<Pin> = new Set();
   #promptTokens = 0;
@@ -107,9 +106,7 @@ export class BlockManager {
     this.bytesPerBlock = this.#pool.bytesPerBlock;
     const cap = options.maxPinnedBlocks ?? Math.floor(this.numBlocks / 4);
     this.maxPinnedBlocks = checkInteger("maxPinnedBlocks", cap, 0, this.numBlocks);
-    this.#residency = new Residency(this.numBlocks);
-    this.events = new CacheEvents(this.#pool, this.#residency);
-    this.#pool.allocator.observer = this.events;
+    this.events = new CacheEvents(this.#pool);
   }
 
   /** The layer groups with their defaults, in the order in which they were given. */
@@ -189,11 +186,7 @@ export class BlockManager {
     const number = namespace === undefined ? undefined : namespaces.find(namespace);
     if (number !== undefined && number < 0) return 0;
     const label = number === undefined ? undefined : namespaces.label(number);
-    let cleared = 0;
-    this.events.cleared(label, () => {
-      cleared = allocator.clear(number);
-    });
-    return cleared;
+    return this.events.cleared(label, () => allocator.clear(number));
   }
 
   /**
@@ -225,10 +218,10 @@ export class BlockManager {
       sequences: this.#sequences.size,
       promptTokens: this.#promptTokens,
       reusedTokens: this.#reusedTokens,
-      storedBlocks: this.events.numStored,
-      removedBlocks: this.events.numRemoved,
-      lifetime: this.#residency.lifetime,
-      idle: this.#residency.idle,
+      storedBlocks: allocator.numStored,
+      removedBlocks: allocator.numRemoved,
+      lifetime: allocator.residency.lifetime,
+      idle: allocator.residency.idle,
     };
   }
 
@@ -313,5 +306,6 @@ function makePool(options: BlockManagerOptions): Pool {
     work,
     keys,
     path: new Int32Array(1024),
+    oneToken: new Int32Array(1),
   };
 }

@@ -124,7 +124,8 @@ export class BlockTable {
     checkToken(token, 0);
     if (sequence.tailRoom === 0 || !sequence.tailReady || sequence.isDisposed) {
       this.#checkAlive();
-      appendTokens(sequence, Int32Array.of(token), 0);
+      sequence.pool.oneToken[0] = token;
+      appendTokens(sequence, sequence.pool.oneToken, 0);
       return;
     }
     if (sequence.isStoring) {

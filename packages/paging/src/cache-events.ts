@@ -4,7 +4,6 @@ import { EventStream } from "./event-stream.ts";
 import type { EvictionReason } from "./eviction-log.ts";
 import type { LayerGroup } from "./layer-group.ts";
 import type { Pool } from "./pool.ts";
-import type { Residency } from "./residency.ts";
 
 /** One block of a stored prefix. */
 export interface StoredBlock {
@@ -60,31 +59,30 @@ export type CacheListener = (event: CacheEvent) => void;
 
 /** Publishes what enters and leaves the cache. Costs next to nothing while nobody listens. */
 export class CacheEvents implements CacheObserver {
-  /** Blocks that were ever stored and removed. */
-  numStored = 0;
-  numRemoved = 0;
   readonly #pool: Pool;
-  readonly #residency: Residency;
   readonly #listeners: Set<CacheListener> = new Set();
-  #sequence = 0;
+  /** Events other than a removed or stored block, less the removed ones that `cleared` stands for. */
+  #extraEvents = 0;
   #clearing: BlockId[] | undefined;
 
   /** For `BlockManager`. */
-  constructor(pool: Pool, residency: Residency) {
+  constructor(pool: Pool) {
     this.#pool = pool;
-    this.#residency = residency;
   }
 
   /** Number of the latest event; the first is 1. */
   get sequence(): number {
-    return this.#sequence;
+    const { numStored, numRemoved } = this.#pool.allocator;
+    return numStored + numRemoved + this.#extraEvents;
   }
 
   /** Calls `listener` with every event from now on; returns what ends that. What it throws is thrown later, elsewhere. */
   subscribe(listener: CacheListener): () => void {
     this.#listeners.add(listener);
+    this.#pool.allocator.observer = this;
     return () => {
       this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.#pool.allocator.observer = undefined;
     };
   }
 
@@ -114,40 +112,33 @@ export class CacheEvents implements CacheObserver {
         this.#collect(node, stored);
       }
     }
-    return { sequence: this.#sequence, stored };
+    return { sequence: this.sequence, stored };
   }
 
   /** @internal */
   stored(block: number, node: number): void {
-    this.numStored++;
-    this.#sequence++;
-    this.#residency.stored(block, this.#pool.allocator.nowMs);
-    if (this.#listeners.size === 0) return;
-    this.#emit({ type: "stored", sequence: this.#sequence, ...this.#describe(block, node) });
+    this.#emit({ type: "stored", sequence: this.sequence, ...this.#describe(block, node) });
   }
 
   /** @internal */
   removed(block: number, reason: EvictionReason): void {
-    this.numRemoved++;
-    this.#residency.removed(block, this.#pool.allocator.nowMs, this.#pool.allocator.idleMs(block));
     if (this.#clearing !== undefined) {
       this.#clearing.push(block as BlockId);
       return;
     }
-    this.#sequence++;
-    if (this.#listeners.size === 0) return;
     const prefix = this.#pool.index.nodeOf(block);
-    this.#emit({ type: "removed", sequence: this.#sequence, block: block as BlockId, prefix, reason });
+    this.#emit({ type: "removed", sequence: this.sequence, block: block as BlockId, prefix, reason });
   }
 
   /** Runs `clear` and tells all that it removes as one event. @internal */
-  cleared(namespace: string | undefined, clear: () => void): void {
+  cleared(namespace: string | undefined, clear: () => number): number {
     const blocks: BlockId[] = [];
     this.#clearing = blocks;
-    clear();
+    const numRemoved = clear();
     this.#clearing = undefined;
-    this.#sequence++;
-    this.#emit({ type: "cleared", sequence: this.#sequence, namespace, blocks });
+    this.#extraEvents += 1 - numRemoved;
+    if (this.#listeners.size > 0) this.#emit({ type: "cleared", sequence: this.sequence, namespace, blocks });
+    return numRemoved;
   }
 
   #collect(node: number, stored: StoredBlock[]): void {

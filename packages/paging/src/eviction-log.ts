@@ -1,12 +1,24 @@
+import type { NamespaceTable } from "./namespace-table.ts";
+
 /** Why a block was taken out of the cache. */
 export type EvictionReason = "space" | "namespace-cap" | "prefix-gone" | "cleared" | "overwritten";
 
 const REASONS: readonly EvictionReason[] = ["space", "namespace-cap", "prefix-gone", "cleared", "overwritten"];
 
+const CODES: Readonly<Record<EvictionReason, number>> = {
+  space: 0,
+  "namespace-cap": 1,
+  "prefix-gone": 2,
+  cleared: 3,
+  overwritten: 4,
+};
+
+const FIELDS = 5;
+
 /** One block that was taken out of the cache. */
 export interface Eviction {
   readonly reason: EvictionReason;
-  /** The namespace whose prefix it held. */
+  /** The namespace whose prefix it held; a name that has come to mean another since, if all its blocks have gone. */
   readonly namespace: string;
   /** The namespace whose allocation needed the space, with reason `space`. */
   readonly forNamespace: string;
@@ -17,23 +29,16 @@ export interface Eviction {
   readonly evictionsSince: number;
 }
 
-/** The latest evictions in a ring of typed arrays, to answer why a block is gone. */
+/** The latest evictions, a power of two of them, in a ring of typed arrays, to answer why a block is gone. */
 export class EvictionLog {
-  readonly #block: Int32Array;
-  readonly #reason: Uint8Array;
-  readonly #idleMs: Float64Array;
-  readonly #timesReused: Uint8Array;
-  readonly #namespace: string[];
-  readonly #forNamespace: string[];
+  readonly #entries: Int32Array; // [capacity, 5]: block, namespace, for namespace, idle ms, reason and times reused
   #count = 0;
 
-  constructor(readonly capacity: number) {
-    this.#block = new Int32Array(capacity).fill(-1);
-    this.#reason = new Uint8Array(capacity);
-    this.#idleMs = new Float64Array(capacity);
-    this.#timesReused = new Uint8Array(capacity);
-    this.#namespace = new Array<string>(capacity).fill("");
-    this.#forNamespace = new Array<string>(capacity).fill("");
+  constructor(
+    readonly capacity: number,
+    readonly namespaces: NamespaceTable,
+  ) {
+    this.#entries = new Int32Array(capacity * FIELDS).fill(-1);
   }
 
   /** Evictions so far. */
@@ -42,33 +47,34 @@ export class EvictionLog {
   }
 
   /** Takes loose values and no object, because it is on the path of every eviction. */
-  add(block: number, reason: EvictionReason, from: string, to: string, idleMs: number, timesReused: number): void {
-    const at = this.#count++ % this.capacity;
-    this.#block[at] = block;
-    this.#reason[at] = REASONS.indexOf(reason);
-    this.#idleMs[at] = idleMs;
-    this.#timesReused[at] = timesReused;
-    this.#namespace[at] = from;
-    this.#forNamespace[at] = to;
+  add(block: number, reason: EvictionReason, from: number, to: number, idleMs: number, timesReused: number): void {
+    const entries = this.#entries;
+    const at = (this.#count++ & (this.capacity - 1)) * FIELDS;
+    entries[at] = block;
+    entries[at + 1] = from;
+    entries[at + 2] = to;
+    entries[at + 3] = idleMs;
+    entries[at + 4] = CODES[reason] * 256 + timesReused;
   }
 
   /** The latest eviction of a block, or undefined if it is not among the latest `capacity`. Looks through the ring. */
   latest(block: number): Eviction | undefined {
     const oldest = Math.max(0, this.#count - this.capacity);
     for (let i = this.#count - 1; i >= oldest; i--) {
-      if (this.#block[i % this.capacity] === block) return this.#at(i);
+      if (this.#entries[(i % this.capacity) * FIELDS] === block) return this.#at(i);
     }
     return undefined;
   }
 
   #at(i: number): Eviction {
-    const at = i % this.capacity;
+    const [, from, to, idleMs, packed] = this.#entries.subarray((i % this.capacity) * FIELDS) as unknown as number[];
+    const code = Math.floor((packed as number) / 256);
     return {
-      reason: REASONS[this.#reason[at] as number] as EvictionReason,
-      namespace: this.#namespace[at] as string,
-      forNamespace: this.#forNamespace[at] as string,
-      idleMs: this.#idleMs[at] as number,
-      timesReused: this.#timesReused[at] as number,
+      reason: REASONS[code] as EvictionReason,
+      namespace: this.namespaces.label(from as number),
+      forNamespace: this.namespaces.label(to as number),
+      idleMs: (idleMs as number) >>> 0,
+      timesReused: (packed as number) % 256,
       evictionsSince: this.#count - 1 - i,
     };
   }

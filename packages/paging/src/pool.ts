@@ -26,6 +26,8 @@ export interface Pool {
   readonly keys: TokenKeys;
   /** Room for the nodes of one match, grown as needed. */
   path: Int32Array;
+  /** Room for one token on its way to `appendTokens`. */
+  readonly oneToken: Int32Array;
 }
 
 /**

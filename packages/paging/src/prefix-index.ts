@@ -167,12 +167,8 @@ export class PrefixIndex {
     const node = this.#nodeOf[block] as number;
     const place = node * this.numUnits + this.unitOf(block);
     const younger = this.#twin[block] as number;
-    let older = this.#blockOf[place] as number;
-    if (older === block) this.#blockOf[place] = younger;
-    else {
-      while (this.#twin[older] !== block) older = this.#twin[older] as number;
-      this.#twin[older] = younger;
-    }
+    if (this.#blockOf[place] === block) this.#blockOf[place] = younger;
+    else this.#unlinkTwin(this.#blockOf[place] as number, block);
     this.#twin[block] = NONE;
     this.#nodeOf[block] = NONE;
     return node;
@@ -234,11 +230,18 @@ export class PrefixIndex {
     return this.#tokens.subarray(start, start + this.tokensPerBlock);
   }
 
+  #unlinkTwin(first: number, block: number): void {
+    let older = first;
+    while (this.#twin[older] !== block) older = this.#twin[older] as number;
+    this.#twin[older] = this.#twin[block] as number;
+  }
+
   #keep(node: number, tokens: Int32Array, start: number, size: number): void {
+    const own = this.#tokens;
     const to = node * size;
     // Below this size the view that `set` needs costs more than the loop.
-    if (size > 48) this.#tokens.set(tokens.subarray(start, start + size), to);
-    else for (let i = 0; i < size; i++) this.#tokens[to + i] = tokens[start + i] as number;
+    if (size > 48) own.set(tokens.subarray(start, start + size), to);
+    else for (let i = 0; i < size; i++) own[to + i] = tokens[start + i] as number;
   }
 
   #holds(node: number, tokens: Int32Array, start: number): boolean {

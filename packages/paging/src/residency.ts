@@ -9,9 +9,10 @@ export interface DurationHistogram {
 }
 
 const BOUNDS_SECONDS = [0.001, 0.01, 0.1, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400] as const;
-const BLOCKS_PER_SAMPLE = 16;
+/** A power of two: one block in so many is measured. */
+export const BLOCKS_PER_SAMPLE = 16;
 
-/** How long blocks stay in the cache, from one block in sixteen. */
+/** How long blocks stay in the cache. Told only of blocks whose number is a multiple of `BLOCKS_PER_SAMPLE`. */
 export class Residency {
   readonly #storedAtMs: Uint32Array;
   readonly #lifetime: Durations = new Durations();
@@ -32,11 +33,10 @@ export class Residency {
   }
 
   stored(block: number, nowMs: number): void {
-    if (block % BLOCKS_PER_SAMPLE === 0) this.#storedAtMs[block / BLOCKS_PER_SAMPLE] = nowMs;
+    this.#storedAtMs[block / BLOCKS_PER_SAMPLE] = nowMs;
   }
 
   removed(block: number, nowMs: number, idleMs: number): void {
-    if (block % BLOCKS_PER_SAMPLE !== 0) return;
     this.#lifetime.add((nowMs - (this.#storedAtMs[block / BLOCKS_PER_SAMPLE] as number)) >>> 0);
     this.#idle.add(idleMs);
   }

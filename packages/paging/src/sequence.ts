@@ -78,7 +78,7 @@ export function reserveSpans(sequence: Sequence, numSpans: number): void {
   for (const unit of sequence.pool.tokenUnits) {
     const blocks = sequence.blocks[unit] as Int32Array;
     if (blocks.length >= numSpans) continue;
-    const larger = new Int32Array(Math.max(numSpans, 2 * blocks.length)).fill(NONE, sequence.numSpans);
+    const larger = new Int32Array(Math.max(numSpans, 2 * blocks.length));
     larger.set(blocks.subarray(0, sequence.numSpans));
     sequence.blocks[unit] = larger;
   }
