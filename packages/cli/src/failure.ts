@@ -17,6 +17,7 @@ const EXIT_CODES: Readonly<Record<string, ExitCode>> = {
   USAGE: EXIT.badInput,
   INVALID_CONFIG: EXIT.badInput,
   UNSUPPORTED_MODEL: EXIT.badInput,
+  GGUF_READ: EXIT.badInput,
   SIZE_OVERFLOW: EXIT.badInput,
   OUT_OF_MEMORY: EXIT.outOfMemory,
   BUDGET_EXCEEDED: EXIT.outOfMemory,

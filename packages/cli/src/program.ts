@@ -3,13 +3,15 @@ import packageJson from "../package.json" with { type: "json" };
 import type { AddCommand } from "./command.ts";
 import { addCheck } from "./commands/check.ts";
 import { addDevices } from "./commands/devices.ts";
+import { addPlan } from "./commands/plan.ts";
+import { addSize } from "./commands/size.ts";
 import { EXIT, EXIT_MEANINGS, type ExitCode } from "./exit-codes.ts";
 import { describeFailure, type Failure } from "./failure.ts";
 import { writeFailure } from "./failure-output.ts";
 import { writeJson } from "./json-output.ts";
 import type { Terminal } from "./terminal.ts";
 
-const COMMANDS: readonly AddCommand[] = [addDevices, addCheck];
+const COMMANDS: readonly AddCommand[] = [addSize, addPlan, addDevices, addCheck];
 
 /** Runs `kv` with these arguments and gives its exit status; errors end up on stderr as one line. Never throws. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {

@@ -13,7 +13,7 @@ import { randomBitsFrom } from "../src/check/random-bits.ts";
 import { readBack } from "../src/check/read-back.ts";
 import { releaseCache } from "../src/check/release.ts";
 import { verifyZeroes } from "../src/check/verify-zeroes.ts";
-import { findUniformModel } from "../src/uniform-model.ts";
+import { findUniformModel } from "../src/models/uniform-model.ts";
 
 const deviceName = inject("device");
 const missing = inject("deviceMissing");
@@ -198,7 +198,8 @@ describe.skipIf(missing !== "")(`the steps of a check on ${deviceName} ${missing
   });
 
   describe("checkModel", () => {
-    const planOf = (context: number) => planCache(findUniformModel("qwen2.5-0.5b", { context, dtype: "bf16" }));
+    const planOf = async (context: number) =>
+      planCache(await findUniformModel("qwen2.5-0.5b", { context, dtype: "bf16" }));
     const observer = (heard: string[]): CheckObserver => ({
       progress: { start: ignore, update: ignore, stop: ignore },
       planned: () => heard.push("plan"),
@@ -206,9 +207,9 @@ describe.skipIf(missing !== "")(`the steps of a check on ${deviceName} ${missing
       ended: ignore,
     });
 
-    test("passes, step by step", () => {
+    test("passes, step by step", async () => {
       const heard: string[] = [];
-      const { outcome, verdicts, steps, failure } = checkModel(device, planOf(64), observer(heard));
+      const { outcome, verdicts, steps, failure } = checkModel(device, await planOf(64), observer(heard));
       expect(outcome).toBe("passed");
       expect(verdicts).toEqual(
         ["allocated", "tracked", "zeroed", "read_back", "released"].map((check) => ({ check, passed: true })),
@@ -219,9 +220,9 @@ describe.skipIf(missing !== "")(`the steps of a check on ${deviceName} ${missing
       expect(failure).toBeUndefined();
     });
 
-    test("too little memory is an outcome with its numbers", () => {
+    test("too little memory is an outcome with its numbers", async () => {
       const heard: string[] = [];
-      const { outcome, verdicts, failure } = checkModel(device, planOf(2 ** 36), observer(heard));
+      const { outcome, verdicts, failure } = checkModel(device, await planOf(2 ** 36), observer(heard));
       expect(outcome).toBe("out_of_memory");
       expect(verdicts).toEqual([]);
       expect(failure).toMatchObject({ code: "OUT_OF_MEMORY", fields: { wantedBytes: 12_288 * 2 ** 36 } });

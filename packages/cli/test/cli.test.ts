@@ -74,7 +74,7 @@ describe("input that cannot be used", () => {
   test("a missing file", () => {
     const run = kv(["check", path.join(folder, "missing.json")]);
     expectFailure(run, 2, "INPUT");
-    expect(run.stderr).toContain("presets are qwen2.5-0.5b, llama-3-8b, llama-3-70b");
+    expect(run.stderr).toContain("kv size --help lists the presets");
   });
 
   test("a JSON file cut anywhere", () => {
@@ -242,8 +242,8 @@ describe("devices and drivers", () => {
   });
 
   test("kv devices lists a GPU that cannot be opened, with its error", () => {
-    const outcomes = Array.from({ length: 30 }, (_, i) => {
-      const { status, stderr, json } = kvJson(["devices"], fakeCuda({ KV_FAKE_CUDA_FAIL_AT: `cli:${i + 1}` }));
+    const outcomes = Array.from({ length: 15 }, (_, i) => {
+      const { status, stderr, json } = kvJson(["devices"], fakeCuda({ KV_FAKE_CUDA_FAIL_AT: `cli:${2 * i + 1}` }));
       expect(stderr).not.toContain("    at ");
       expect([0, 4]).toContain(status);
       return json as { devices?: { error: { code: string } | null; freeBytes: number | null }[] };

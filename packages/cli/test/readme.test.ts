@@ -14,6 +14,14 @@ test("shows commands", () => {
   expect(commands.length).toBeGreaterThanOrEqual(4);
 });
 
+test.each([
+  "kv size deepseek-v3 --context 32768 --tp 8",
+  "kv plan llama-3-8b --vram 18GiB --weights 16GB --sequences 4",
+])("%s prints what is shown", (command) => {
+  expect(commands).toContain(command);
+  expect(readme).toContain(`\`\`\`text\n${kv(command.split(" ").slice(1)).stdout}\`\`\``);
+});
+
 test.each(commands)("%s runs as written, from the root of the repository", (command) => {
   expect(kv(command.split(" ").slice(1), {}, ROOT)).toMatchObject({ status: 0, stderr: "" });
 });

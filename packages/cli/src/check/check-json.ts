@@ -5,7 +5,6 @@ import type { ModelCheck } from "./check-model.ts";
 
 /** What `kv check --json` prints; its fields are documented in the README. */
 export interface CheckJson extends JsonHeader {
-  readonly exitCode: ExitCode;
   readonly device: Pick<DeviceProperties, "name" | "kind" | "description">;
   readonly models: readonly object[];
 }

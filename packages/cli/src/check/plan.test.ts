@@ -1,6 +1,6 @@
 import { validateConfig } from "@kv/config";
 import { expect, test } from "vitest";
-import type { UniformModel } from "../uniform-model.ts";
+import type { UniformModel } from "../models/uniform-model.ts";
 import { planCache } from "./plan.ts";
 
 function modelOf(config: Parameters<typeof validateConfig>[0]): UniformModel {

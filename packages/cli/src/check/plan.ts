@@ -1,5 +1,5 @@
 import { bytesPerToken, calculateSize, elementBytes, layerStrideBytes, type ResolvedKVCacheConfig } from "@kv/config";
-import type { UniformModel } from "../uniform-model.ts";
+import type { UniformModel } from "../models/uniform-model.ts";
 import { formatCount } from "../units.ts";
 
 /** What will be allocated, computed before anything is. */

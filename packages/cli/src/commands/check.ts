@@ -9,9 +9,9 @@ import type { AddCommand } from "../command.ts";
 import { EXIT, type ExitCode } from "../exit-codes.ts";
 import { writeFailure } from "../failure-output.ts";
 import { writeJson } from "../json-output.ts";
+import { checkedPresetNames, findUniformModel } from "../models/uniform-model.ts";
 import { parseCount, parseDeviceName } from "../option-values.ts";
 import type { Terminal } from "../terminal.ts";
-import { findUniformModel, presetNames } from "../uniform-model.ts";
 
 interface CheckOptions {
   readonly context?: number;
@@ -30,18 +30,22 @@ export const addCheck: AddCommand = (program, terminal, finish) => {
       "Allocates the cache of each model as planned; proves its size, that every byte is zero, that what is appended " +
         "can be read back, and that nothing is held afterwards.",
     )
-    .argument("<model...>", `a config.json, a folder with one, or a preset: ${presetNames.join(", ")}`)
+    .argument(
+      "<model...>",
+      `a config.json, a folder with one, a GGUF file, or a preset such as ${checkedPresetNames.join(", ")}`,
+    )
     .option("--context <tokens>", "tokens to make room for (default: what the model says)", parseCount)
     .addOption(new Option("--dtype <dtype>", "type of the stored elements").choices(KV_DTYPES).default("fp16"))
     .option("--device <name>", "auto (a GPU if there is one), host or cuda:N", parseDeviceName, "auto")
     .option("--all-layers", "show every layer in the table")
     .option("--json", "print one JSON object instead")
-    .action((names: string[], options: CheckOptions) => finish(check(names, options, terminal)));
+    .action(async (names: string[], options: CheckOptions) => finish(await check(names, options, terminal)));
 };
 
-function check(names: readonly string[], options: CheckOptions, terminal: Terminal): ExitCode {
+async function check(names: readonly string[], options: CheckOptions, terminal: Terminal): Promise<ExitCode> {
   // All input is looked at before anything is allocated.
-  const plans = names.map((name) => planCache(findUniformModel(name, options)));
+  const models = await Promise.all(names.map((name) => findUniformModel(name, options)));
+  const plans = models.map(planCache);
   using device = openDevice(options.device);
   const observer = options.json === true ? silentObserver(terminal) : textObserver(device, terminal, options);
   const checks = plans.map((plan) => {

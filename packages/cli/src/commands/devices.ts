@@ -20,8 +20,7 @@ export const addDevices: AddCommand = (program, terminal, finish) => {
 function listTo(terminal: Terminal, asJson: boolean): void {
   const report = reportDevices();
   if (asJson) {
-    const header = { command: "devices", schemaVersion: 1, exitCode: EXIT.ok };
-    writeJson(terminal, { ...header, ...report });
+    writeJson(terminal, { command: "devices", schemaVersion: 1, exitCode: EXIT.ok, ...report });
   } else {
     terminal.stdout.write(devicesText(report, colorsFor(terminal.stdout, terminal.env)));
   }

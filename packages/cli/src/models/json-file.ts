@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
-import { InputError } from "./input-error.ts";
+import { InputError } from "../input-error.ts";
 
 /** Far more than any config.json; weights given by mistake stop here, unread. */
 const MOST_BYTES = 16 * 1024 * 1024;
