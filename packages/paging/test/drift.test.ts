@@ -1,7 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { SideBySide, type Step } from "./random-steps.ts";
 
-const KINDS = ["create", "append", "append", "appendToken", "fork", "truncate", "free", "free", "pin", "unpin"] as const;
+const KINDS = [
+  "create",
+  "append",
+  "append",
+  "appendToken",
+  "fork",
+  "truncate",
+  "free",
+  "free",
+  "pin",
+  "unpin",
+] as const;
 
 /** A small generator of its own, so that a million steps are the same everywhere (xorshift32). */
 function generator(seed: number): (limit: number) => number {

@@ -18,19 +18,23 @@ describe.each(POLICY_NAMES)("random operations against the naive model, policy %
     ["a constant hash", () => 7],
   ])("with %s", (_, prefixHash) => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 150, size: "max" }), fc.constantFrom(1, 3, 4), (steps, tokensPerBlock) => {
-        const options = { numBlocks: 24, tokensPerBlock, policy, clock: () => 0 };
-        const run = new SideBySide(prefixHash === undefined ? options : { ...options, prefixHash });
-        for (const each of steps) {
-          run.run(each);
+      fc.property(
+        fc.array(step, { maxLength: 150, size: "max" }),
+        fc.constantFrom(1, 3, 4),
+        (steps, tokensPerBlock) => {
+          const options = { numBlocks: 24, tokensPerBlock, policy, clock: () => 0 };
+          const run = new SideBySide(prefixHash === undefined ? options : { ...options, prefixHash });
+          for (const each of steps) {
+            run.run(each);
+            run.manager.checkInvariants();
+            run.compareContents();
+          }
+          run.freeAll();
+          run.manager.clear();
           run.manager.checkInvariants();
-          run.compareContents();
-        }
-        run.freeAll();
-        run.manager.clear();
-        run.manager.checkInvariants();
-        expect(run.manager.counters().freeBlocks).toBe(24);
-      }),
+          expect(run.manager.counters().freeBlocks).toBe(24);
+        },
+      ),
       { numRuns: 60 },
     );
   });

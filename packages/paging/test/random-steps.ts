@@ -1,5 +1,11 @@
 import { expect } from "vitest";
-import { BlockManager, type BlockManagerOptions, type BlockTable, OutOfBlocksError, PinLimitError } from "../src/index.ts";
+import {
+  BlockManager,
+  type BlockManagerOptions,
+  type BlockTable,
+  OutOfBlocksError,
+  PinLimitError,
+} from "../src/index.ts";
 import { DeviceModel } from "./device-model.ts";
 import { type ModelSequence, NaiveModel } from "./model.ts";
 
@@ -58,15 +64,15 @@ export class SideBySide {
 
   #do({ kind, pick, length, seed }: Step): void {
     const sequence = this.model.sequences[pick % Math.max(1, this.model.sequences.length)];
-    if (kind === "create" || sequence === undefined) return this.#create(pick, tokensOf(seed, length));
-    if (kind === "append") return this.#append(sequence, tokensOf(seed, length % 20));
-    if (kind === "appendToken") return this.#appendToken(sequence, seed % 3);
-    if (kind === "fork") return this.#fork(sequence, length % (sequence.tokens.length + 1));
-    if (kind === "truncate") return this.#truncate(sequence, length % (sequence.tokens.length + 1));
-    if (kind === "free") return this.#free(sequence);
-    if (kind === "pin") return this.#pin(sequence);
-    if (kind === "unpin") return this.#pins.splice(pick % Math.max(1, this.#pins.length), 1)[0]?.dispose();
-    this.manager.clear(NAMESPACES[pick % NAMESPACES.length]);
+    if (kind === "create" || sequence === undefined) this.#create(pick, tokensOf(seed, length));
+    else if (kind === "append") this.#append(sequence, tokensOf(seed, length % 20));
+    else if (kind === "appendToken") this.#appendToken(sequence, seed % 3);
+    else if (kind === "fork") this.#fork(sequence, length % (sequence.tokens.length + 1));
+    else if (kind === "truncate") this.#truncate(sequence, length % (sequence.tokens.length + 1));
+    else if (kind === "free") this.#free(sequence);
+    else if (kind === "pin") this.#pin(sequence);
+    else if (kind === "unpin") this.#pins.splice(pick % Math.max(1, this.#pins.length), 1)[0]?.dispose();
+    else this.manager.clear(NAMESPACES[pick % NAMESPACES.length]);
   }
 
   #create(pick: number, tokens: number[]): void {

@@ -1,0 +1,10 @@
+export { TraceFormatError } from "../errors.ts";
+export { parseAzureTrace } from "./azure-trace.ts";
+export { parseMooncakeTrace } from "./mooncake-trace.ts";
+export { parseTrace, readTrace } from "./read-trace.ts";
+export type { ReplayProgress, ReplayReport, ReplaySample, TimedReplayReport } from "./replay-report.ts";
+export { replaySequentially, type SequentialReplayOptions } from "./sequential-replay.ts";
+export { type SweepPoint, sweepPoolSizes, sweepSizes } from "./sweep.ts";
+export { replayTimed, type TimedReplayOptions } from "./timed-replay.ts";
+export type { Trace, TraceRequest } from "./trace.ts";
+export { outputToken, writePromptTokens } from "./trace-tokens.ts";
