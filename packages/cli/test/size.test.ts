@@ -64,6 +64,12 @@ describe("kv size", () => {
     expect(kv([...args, "--knob", "swa-full"]).stdout).toMatch(/^swa +size = .*8192 cells/m);
   });
 
+  test("layers for further tokens when asked", () => {
+    const count = (...args: string[]): unknown => kvJson(["size", "deepseek-v3", ...args]).json;
+    expect(count()).toMatchObject({ layers: [{ kind: "latent", count: 61 }] });
+    expect(count("--mtp")).toMatchObject({ layers: [{ kind: "latent", count: 62 }] });
+  });
+
   test("a GGUF file", () => {
     const file = path.join(folder, "model.gguf");
     writeGguf(file);
@@ -152,7 +158,9 @@ describe("kv plan", () => {
       leftBytes: 15_360 * 2 ** 20 - 16e9 - 2 ** 32,
     });
     const text = kv([...planArgs, "--vram", "18GiB"]);
-    expect(text.stdout).toContain("it does not fit: ");
+    expect(text.stdout).toMatch(/^missing +967,614,464 +922\.79 MiB$/m);
+    expect(text.stdout).toContain("it does not fit: 922.79 MiB too much");
+    expect(text.stdout).toMatch(/^longest for 4 sequences +6,346 tokens$/m);
     expect(text.stdout).toMatch(/what would help, per device\n +format +fp16\/fp16 → fp8_e4m3 +saves 2 GiB +fits/);
   });
 
