@@ -43,5 +43,6 @@ export { type PartialChild, PrefixIndex, type PrefixIndexOptions } from "./prefi
 export type { DurationHistogram } from "./residency.ts";
 export type { RetentionRange } from "./retention.ts";
 export type { SequenceOptions } from "./sequence.ts";
+export { type BatchArrays, SequenceBatch, type SequenceBatchOptions } from "./sequence-batch.ts";
 export type { KeyedRange } from "./token-keys.ts";
 export type { BlockCounts, NamespaceUsage, PoolUsage, Waste } from "./usage.ts";
