@@ -3,8 +3,15 @@ import { InvalidConfigError } from "./errors.ts";
 import { exactProduct, exactSum } from "./exact.ts";
 import { type KvFormat, type KvFormatInput, resolveFormat } from "./format.ts";
 import { checkCount, isRecord } from "./kv-cache-config.ts";
-import { layerBytes, layerGrowthBytes, rowTotal, type SequenceLength, stateBytes, tokenRow } from "./layer-bytes.ts";
-import { groupLayers } from "./layer-groups.ts";
+import {
+  groupLayersByFormat,
+  layerBytes,
+  layerGrowthBytes,
+  rowTotal,
+  type SequenceLength,
+  stateBytes,
+  tokenRow,
+} from "./layer-bytes.ts";
 import type { LayerKind, LayerShape } from "./layer-shape.ts";
 import type { ModelShape } from "./model-shape.ts";
 import { rankShapes, resolveSharding, type Sharding } from "./sharding.ts";
@@ -115,9 +122,7 @@ function groupSizes(
   length: SequenceLength,
   copies: number,
 ): LayerGroupSize[] {
-  const isExempt = (layer: LayerShape): string => (format.exemptLayers.includes(layer.index) ? "exempt" : "");
-  const groups = groupLayers(shapes[0]?.layers ?? [], format.exemptLayers.length === 0 ? undefined : isExempt);
-  return groups.map(({ layer, indices }) => {
+  return groupLayersByFormat(shapes[0]?.layers ?? [], format).map(({ layer, indices }) => {
     const bytes = exactProduct("a kind of layer", layerBytes(layer, format, length), indices.length, copies);
     return { kind: layer.kind, count: indices.length, bytes, layer };
   });
@@ -131,8 +136,10 @@ function sum<Item>(items: readonly Item[], bytesOf: (item: Item) => number): num
 export function growthBytesPerToken(shape: ModelShape, format?: KvFormatInput): number {
   checkShape(shape);
   const resolved = resolveFormat(format);
-  if (resolved.exemptLayers.length > 0) return sum(shape.layers, (layer) => layerGrowthBytes(layer, resolved));
-  return sum(groupLayers(shape.layers), ({ layer, indices }) => layerGrowthBytes(layer, resolved) * indices.length);
+  return sum(
+    groupLayersByFormat(shape.layers, resolved),
+    ({ layer, indices }) => layerGrowthBytes(layer, resolved) * indices.length,
+  );
 }
 
 /** Bytes that one more token adds while every window still has room: what a runtime without windows takes throughout. */

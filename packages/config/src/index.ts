@@ -50,7 +50,16 @@ export { LAYER_KINDS } from "./layer-shape.ts";
 export type { ModelShape } from "./model-shape.ts";
 export { type PlanOptions, type PlanReport, planReport } from "./plan-report.ts";
 export type { PlanLimits, PlanSuggestion } from "./plan-suggestions.ts";
-export type { Rule, RuleDetails, RuleFigure, RuleLayers, RuleName, RuleRequest, RuleSize } from "./rules/rule.ts";
+export type {
+  Rule,
+  RuleBlocks,
+  RuleDetails,
+  RuleFigure,
+  RuleLayers,
+  RuleName,
+  RuleRequest,
+  RuleSize,
+} from "./rules/rule.ts";
 export { RULES, ruleNamed } from "./rules/rules.ts";
 export { layersPerStage, type Sharding } from "./sharding.ts";
 export { type SizeOptions, type SizeReport, sizeReport } from "./size-report.ts";

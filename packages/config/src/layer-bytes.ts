@@ -1,5 +1,6 @@
 import { exactProduct, exactSum } from "./exact.ts";
 import { indexerKeyBytes, type KvFormat, latentRowBytes, plainBytes, rowBytes, typesOfLayer } from "./format.ts";
+import { groupLayers, type LayerGroup } from "./layer-groups.ts";
 import type { LayerShape, StateLayer } from "./layer-shape.ts";
 import { placesOf, roundUp } from "./stored-tokens.ts";
 
@@ -17,6 +18,12 @@ export interface TokenRow {
   readonly keyBytes: number;
   readonly valueBytes: number;
   readonly indexerBytes: number;
+}
+
+/** Layers that take the same bytes: of equal geometry, and with the same types. */
+export function groupLayersByFormat(layers: readonly LayerShape[], { exemptLayers }: KvFormat): readonly LayerGroup[] {
+  if (exemptLayers.length === 0) return groupLayers(layers);
+  return groupLayers(layers, ({ index }) => (exemptLayers.includes(index) ? "exempt" : ""));
 }
 
 const NO_ROW: TokenRow = { keyBytes: 0, valueBytes: 0, indexerBytes: 0 };

@@ -12,9 +12,6 @@ import {
   type SizeReport,
 } from "./size-report.ts";
 
-/** Tokens per block that a plan counts in when nothing else says so. */
-const DEFAULT_BLOCK = 16;
-
 /** What to plan for. */
 export interface PlanOptions extends SizeOptions {
   /** Bytes of one device. */
@@ -37,7 +34,10 @@ export interface PlanReport extends SizeReport, PlanLimits {
   /** What stays free on the fullest device; negative by what is missing. */
   readonly leftBytes: number;
   readonly fits: boolean;
-  /** The most blocks, their bytes on one device, and the tokens of each; null for a cache that does not grow. */
+  /**
+   * The tokens of a block, its bytes on the fullest device, and the most that fit there beside what the sequences asked for
+   * take without blocks. Null for engines without blocks, and for a cache that does not grow.
+   */
   readonly blocks: {
     readonly tokensPerBlock: number;
     readonly bytesPerBlock: number;
@@ -65,7 +65,7 @@ export function planReport(shape: ModelShape, options: PlanOptions): PlanReport 
     leftBytes: budget.kvBudgetBytes - size.largestDeviceBytes,
     fits,
     ...limits,
-    blocks: blocksOf(size, resolved.request, budget.kvBudgetBytes),
+    blocks: blocksOf(size, budget.kvBudgetBytes),
     suggestions: fits
       ? []
       : suggestionsFor({
@@ -135,10 +135,9 @@ function bytesOrInfinity(size: () => RuleSize): number {
   }
 }
 
-function blocksOf(size: RuleSize, request: RuleRequest, budget: number): PlanReport["blocks"] {
-  const tokensPerBlock = request.tokensPerBlock ?? DEFAULT_BLOCK;
-  const bytesPerBlock = Math.ceil(
-    (size.bytesPerToken * tokensPerBlock) / (request.sharding.tensor * request.sharding.pipeline),
-  );
-  return bytesPerBlock === 0 ? null : { tokensPerBlock, bytesPerBlock, maxBlocks: Math.floor(budget / bytesPerBlock) };
+function blocksOf(size: RuleSize, budget: number): PlanReport["blocks"] {
+  const { blocks } = size.details();
+  if (blocks === null) return null;
+  const { tokensPerBlock, bytesPerBlock, fixedBytes } = blocks;
+  return { tokensPerBlock, bytesPerBlock, maxBlocks: Math.max(0, Math.floor((budget - fixedBytes) / bytesPerBlock)) };
 }

@@ -3,7 +3,7 @@ import { InvalidConfigError, SizeOverflowError } from "./errors.ts";
 import { type KvType, resolveFormat } from "./format.ts";
 import type { ModelShape } from "./model-shape.ts";
 import type { RuleName, RuleRequest, RuleSize } from "./rules/rule.ts";
-import type { ResolvedSizeOptions, SizeOptions } from "./size-report.ts";
+import { dtypeOf, type ResolvedSizeOptions, type SizeOptions } from "./size-report.ts";
 
 /** One change that makes a cache smaller on its fullest device. */
 export interface PlanSuggestion {
@@ -107,7 +107,7 @@ function windowChanges(input: SuggestionInput): PlanSuggestion[] {
 
 function formatChanges(input: SuggestionInput): PlanSuggestion[] {
   const { rule, request } = input.resolved;
-  const from = `${request.format.keys}/${request.format.values}`;
+  const from = dtypeOf(request.format);
   const types = SMALLER_TYPES[rule.name].filter(
     (type) => type !== request.format.keys || type !== request.format.values,
   );

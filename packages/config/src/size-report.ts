@@ -129,6 +129,7 @@ export function reportOf({ model, rule, request, assumptions }: ResolvedSizeOpti
   };
 }
 
-function dtypeOf({ keys, values }: KvFormat): string {
+/** The type of keys and values, both where they differ. */
+export function dtypeOf({ keys, values }: KvFormat): string {
   return keys === values ? keys : `${keys}/${values}`;
 }

@@ -186,6 +186,8 @@ describe("exact", () => {
 });
 
 function divides(layer: ModelShape["layers"][number], ranks: number): boolean {
+  // Every rank holds an indexer's keys whole.
+  if ("indexerKeyDim" in layer && layer.indexerKeyDim > 0) return false;
   if ("numKvHeads" in layer) return layer.numKvHeads % ranks === 0;
   if (layer.kind === "state") {
     const inner = layer.convWidth - layer.convGroups.count * layer.convGroups.width;

@@ -47,6 +47,13 @@ export function llamaCppPlan({ tokens, sequences, format, knobs: given }: RuleRe
   if (!flashAttn && !isKvDtype(format.values)) {
     throw new InvalidConfigError("format.values", format.values, "an unquantised type when flash attention is off");
   }
+  if (format.exemptLayers.length > 0) {
+    throw new InvalidConfigError(
+      "format.exemptLayers",
+      format.exemptLayers,
+      "empty: llama.cpp has one type for all layers",
+    );
+  }
   const paddedCtx = roundUp(ctxSize, CELL_PADDING);
   return {
     ctxSize,

@@ -21,6 +21,7 @@ export const llamaCppRule: Rule = {
     "https://github.com/ggml-org/llama.cpp/blob/master/src/llama-kv-cache-iswa.cpp",
     "https://github.com/ggml-org/llama.cpp/blob/master/src/llama-memory-recurrent.cpp",
     "https://github.com/ggml-org/llama.cpp/pull/13194",
+    "https://github.com/ggml-org/llama.cpp/issues/17037",
     "https://github.com/unslothai/unsloth/pull/7530",
   ],
   size,
@@ -48,6 +49,7 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
         ...caches.map((cache) => figureOf(cache, plan, request.format)),
       ],
       assumptions: losesWindow(shape) ? ["llama.cpp loads this architecture without its window"] : [],
+      blocks: null,
     }),
   };
 }

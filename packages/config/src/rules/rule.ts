@@ -34,11 +34,21 @@ export interface RuleFigure {
   readonly value: string;
 }
 
+/** What an engine allocates by, on its fullest device. */
+export interface RuleBlocks {
+  readonly tokensPerBlock: number;
+  readonly bytesPerBlock: number;
+  /** What the sequences asked for take beside blocks: recurrent state, windows, the encoder's keys and values. */
+  readonly fixedBytes: number;
+}
+
 /** What belongs to a size and is not needed to compare it with a budget. */
 export interface RuleDetails {
   readonly layers: readonly RuleLayers[];
   readonly figures: readonly RuleFigure[];
   readonly assumptions: readonly string[];
+  /** Null where the engine has no blocks, or nothing grows. */
+  readonly blocks: RuleBlocks | null;
 }
 
 /** A size under a rule. */

@@ -1,12 +1,19 @@
 import { UnsupportedModelError } from "../errors.ts";
 import { exactProduct, exactSum } from "../exact.ts";
-import { entryBytes, layerGrowthBytes, rowTotal, stateBytes, type TokenRow, tokenRow } from "../layer-bytes.ts";
-import { groupLayers } from "../layer-groups.ts";
+import {
+  entryBytes,
+  groupLayersByFormat,
+  layerGrowthBytes,
+  rowTotal,
+  stateBytes,
+  type TokenRow,
+  tokenRow,
+} from "../layer-bytes.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
 import { rankShapes } from "../sharding.ts";
 import { Knobs } from "./knobs.ts";
-import type { Rule, RuleFigure, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
+import type { Rule, RuleBlocks, RuleFigure, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
 
 /**
  * SGLang: a pool of token slots, one page larger than asked for, with every layer at full size. Knobs: `pageSize`
@@ -18,6 +25,7 @@ export const sglangRule: Rule = {
   documentation: [
     "https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/mem_cache/memory_pool.py",
     "https://github.com/vllm-project/vllm/issues/21348",
+    "https://github.com/sgl-project/sglang/pull/11309",
   ],
   size,
 };
@@ -57,6 +65,7 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
       layers: layersOf(pools, request, ranks),
       figures: pools.slice(0, 1).flatMap((pool) => figuresOf(pool, request)),
       assumptions: windowAssumption(shape),
+      blocks: pagesOf(pools, request, pageSize),
     }),
   };
 }
@@ -87,16 +96,25 @@ function layerTotal(layer: LayerShape, pool: Pool, request: RuleRequest): number
 }
 
 function poolTotal(pool: Pool, request: RuleRequest): number {
-  const groups = groupLayers(pool.shape.layers);
+  const groups = groupLayersByFormat(pool.shape.layers, request.format);
   return exactSum(
     "a pool",
     groups.map(({ layer, indices }) => layerTotal(layer, pool, request) * indices.length),
   );
 }
 
+/** Pages of every layer but the recurrent ones; the pool has one page more than it can use. */
+function pagesOf(pools: readonly Pool[], request: RuleRequest, pageSize: number): RuleBlocks | null {
+  const pageBytes = pools.map((pool) => pageSize * growth([pool], request));
+  const states = pools.map((pool) => poolTotal({ ...pool, slots: 0 }, request));
+  const bytesPerBlock = Math.ceil(Math.max(...pageBytes));
+  if (bytesPerBlock === 0) return null;
+  return { tokensPerBlock: pageSize, bytesPerBlock, fixedBytes: Math.max(...states) + bytesPerBlock };
+}
+
 function growth(pools: readonly Pool[], { format }: RuleRequest): number {
   return pools
-    .flatMap((pool) => groupLayers(pool.shape.layers))
+    .flatMap((pool) => groupLayersByFormat(pool.shape.layers, format))
     .reduce((total, { layer, indices }) => {
       const windowed = layer.kind === "sliding" || layer.kind === "chunked";
       const bytes = windowed ? rowTotal(tokenRow(layer, format)) : layerGrowthBytes(layer, format);
@@ -106,7 +124,8 @@ function growth(pools: readonly Pool[], { format }: RuleRequest): number {
 
 function layersOf(pools: readonly Pool[], request: RuleRequest, copies: number): RuleLayers[] {
   const [pool] = pools as readonly [Pool, ...Pool[]];
-  return groupLayers(pools.flatMap(({ shape }) => shape.layers)).map(({ layer, indices }) => {
+  const layers = pools.flatMap(({ shape }) => shape.layers);
+  return groupLayersByFormat(layers, request.format).map(({ layer, indices }) => {
     return {
       kind: layer.kind,
       count: indices.length,

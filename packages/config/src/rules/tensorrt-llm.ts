@@ -7,6 +7,7 @@ import type { LayerShape } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
 import { rankShapes } from "../sharding.ts";
 import { roundUp } from "../stored-tokens.ts";
+import { growingBlocks } from "./blocks.ts";
 import { Knobs } from "./knobs.ts";
 import type { Rule, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
 
@@ -58,6 +59,7 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
         { name: `for max tokens in paged KV cache (${blocks * tokensPerBlock})`, value: gib(pool.largestDeviceBytes) },
       ],
       assumptions: shape.layers.some(({ kind }) => kind === "sliding") ? ["one pool of full length, without VSWA"] : [],
+      blocks: growingBlocks(kept, request, tokensPerBlock),
     }),
   };
 }

@@ -34,7 +34,7 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
   const sized = sizeOf({ ...shape, layers }, { tokens, sequences, encoderTokens, format, sharding });
   const layersOf = (): RuleLayers[] =>
     sized.layers.map(({ kind, count, bytes }) => ({ kind, count, bytes: bytes * sequences }));
-  return { ...sized, details: () => ({ layers: layersOf(), figures: [], assumptions: [] }) };
+  return { ...sized, details: () => ({ layers: layersOf(), figures: [], assumptions: [], blocks: null }) };
 }
 
 function asCached(shape: ModelShape, layer: LayerShape, isStatic: boolean, majorVersion: number): LayerShape {

@@ -2,8 +2,8 @@ import { elementBytes, type KvDtype } from "../dtype.ts";
 import { InvalidConfigError, UnsupportedModelError } from "../errors.ts";
 import { exactProduct } from "../exact.ts";
 import type { KvFormat } from "../format.ts";
-import { rowTotal, tokenRow } from "../layer-bytes.ts";
-import { groupLayers, type LayerGroup } from "../layer-groups.ts";
+import { groupLayersByFormat, rowTotal, tokenRow } from "../layer-bytes.ts";
+import type { LayerGroup } from "../layer-groups.ts";
 import type { LayerShape, StateLayer } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
 import { layerOfRank } from "../sharding.ts";
@@ -24,7 +24,7 @@ export interface VllmSpec {
 
 /** The caches of one tensor-parallel rank. Sparse indexers are caches of their own. */
 export function vllmSpecs(shape: ModelShape, format: KvFormat, knobs: VllmKnobs): VllmSpec[] {
-  const groups = groupLayers(shape.layers).map(({ layer, indices }) => {
+  const groups = groupLayersByFormat(shape.layers, format).map(({ layer, indices }) => {
     return { layer: layerOnRank(layer, knobs.tensorParallelSize), indices };
   });
   const statePage = groups.reduce((most, { layer }) => Math.max(most, statePageBytes(shape, layer, format, knobs)), 0);

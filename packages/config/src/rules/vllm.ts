@@ -1,8 +1,9 @@
 import { exactProduct, exactSum } from "../exact.ts";
-import { groupLayers } from "../layer-groups.ts";
+import type { KvFormat } from "../format.ts";
+import { groupLayersByFormat } from "../layer-bytes.ts";
 import type { ModelShape } from "../model-shape.ts";
 import { layersPerStage } from "../sharding.ts";
-import type { Rule, RuleFigure, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
+import type { Rule, RuleBlocks, RuleFigure, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
 import { pagesPerRequest, stageOf, type VllmLayout, vllmLayout } from "./vllm-groups.ts";
 import { type VllmKnobs, vllmKnobs } from "./vllm-knobs.ts";
 import { vllmSpecs } from "./vllm-specs.ts";
@@ -43,9 +44,10 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
     largestDeviceBytes: exactProduct("one device", Math.max(0, ...stageBytes), share),
     numDevices: ranks * stages.length * request.sharding.data,
     details: () => ({
-      layers: layersOf(shape, whole, ranks * request.sequences),
+      layers: layersOf(shape, whole, request.format, ranks * request.sequences),
       figures: figuresOf(stages, pages, knobs, request),
       assumptions: [],
+      blocks: blocksOf(stages, whole),
     }),
   };
 }
@@ -69,12 +71,23 @@ function growth({ specs }: VllmLayout): number {
 }
 
 /** Each kind of layer with the pages of its caches; the padding of groups counts for none. */
-function layersOf(shape: ModelShape, { specs }: VllmLayout, copies: number): RuleLayers[] {
-  return groupLayers(shape.layers).map(({ layer, indices }) => {
-    const own = specs.filter((spec) => spec.layer.kind === layer.kind && spec.indices === indices);
+function layersOf(shape: ModelShape, { specs }: VllmLayout, format: KvFormat, copies: number): RuleLayers[] {
+  return groupLayersByFormat(shape.layers, format).map(({ layer, indices }) => {
+    const own = specs.filter((spec) => spec.layer.kind === layer.kind && spec.layer.index === layer.index);
     const bytes = own.reduce((total, spec) => total + spec.pageBytes * spec.pagesPerRequest(spec.tokensPerPage), 0);
     return { kind: layer.kind, count: indices.length, bytes: bytes * indices.length * copies };
   });
+}
+
+/** A block is a page in every layer of the widest group; state and windows are pages too. */
+function blocksOf(stages: readonly VllmLayout[], { groups }: VllmLayout): RuleBlocks | null {
+  const bytesPerBlock = Math.max(0, ...stages.map(({ blockBytes }) => blockBytes));
+  if (bytesPerBlock === 0) return null;
+  return {
+    tokensPerBlock: Math.min(...groups.map(({ tokensPerPage }) => tokensPerPage)),
+    bytesPerBlock,
+    fixedBytes: 0,
+  };
 }
 
 function figuresOf(

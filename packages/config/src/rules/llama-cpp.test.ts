@@ -1,0 +1,118 @@
+import { describe, expect, test } from "vitest";
+import { modelShape } from "../../test/models.ts";
+import { type SizeOptions, type SizeReport, sizeReport } from "../size-report.ts";
+
+const LLAMA = "meta-llama/Meta-Llama-3-8B";
+const GEMMA = "google/gemma-3-27b-it";
+const DEEPSEEK = "deepseek-ai/DeepSeek-V3";
+
+function sized(model: string, options: SizeOptions): SizeReport {
+  return sizeReport(modelShape(model), { rule: "llama.cpp", ...options });
+}
+
+const bytesOf = ({ layers }: SizeReport, kind: string): number =>
+  layers.filter((layer) => layer.kind === kind).reduce((total, { bytes }) => total + bytes, 0);
+
+describe("cells", () => {
+  test("are padded to 256, per stream", () => {
+    expect(sized(LLAMA, { tokens: 1 }).totalBytes).toBe(256 * 131_072);
+    expect(sized(LLAMA, { tokens: 257 }).totalBytes).toBe(512 * 131_072);
+    expect(sized(LLAMA, { tokens: 100, sequences: 3 }).totalBytes).toBe(3 * 256 * 131_072);
+  });
+
+  test("are those of --ctx-size, shared by --parallel", () => {
+    const report = sized(LLAMA, { tokens: 1, knobs: { ctxSize: 8192, parallel: 4 } });
+    expect(report.totalBytes).toBe(8192 * 131_072);
+    expect(report.figures[0]).toEqual({ name: "n_ctx_seq", value: "2048" });
+    const unified = sized(LLAMA, { tokens: 1, knobs: { ctxSize: 8192, parallel: 4, kvUnified: true } });
+    expect(unified.totalBytes).toBe(report.totalBytes);
+    expect(unified.figures[0]?.value).toBe("8192");
+  });
+});
+
+describe("windows", () => {
+  const windowed = (options: SizeOptions): number => bytesOf(sized(GEMMA, options), "sliding") / (52 * 8192);
+
+  test("take the window and one micro-batch, padded", () => {
+    expect(windowed({ tokens: 32_768 })).toBe(1536);
+    expect(windowed({ tokens: 32_768, knobs: { ubatchSize: 1024 } })).toBe(2048);
+    expect(windowed({ tokens: 32_768, knobs: { batchSize: 256 } })).toBe(1280);
+    expect(windowed({ tokens: 600 })).toBe(768);
+  });
+
+  test("take it once per stream, or all in one when unified", () => {
+    expect(windowed({ tokens: 8192, sequences: 4 })).toBe(4 * 1536);
+    expect(windowed({ tokens: 8192, sequences: 4, knobs: { kvUnified: true } })).toBe(4 * 1024 + 512);
+  });
+
+  test("take every cell with --swa-full", () => {
+    expect(windowed({ tokens: 32_768, knobs: { swaFull: true } })).toBe(32_768);
+  });
+
+  test("are not known for architectures that it loads without, which is said", () => {
+    const { layers, assumptions } = sized("mistralai/Mistral-7B-v0.1", { tokens: 32_768 });
+    expect(layers).toEqual([{ kind: "sliding", count: 32, bytes: 32_768 * 131_072 }]);
+    expect(assumptions.join()).toContain("without its window");
+  });
+});
+
+describe("without flash attention", () => {
+  test("values are padded to the widest layer's, and cannot be quantised", () => {
+    const gemma4 = "google/gemma-4-31B-it";
+    const withIt = sized(gemma4, { tokens: 4096 }).totalBytes;
+    const without = sized(gemma4, { tokens: 4096, knobs: { flashAttn: false } }).totalBytes;
+    // The windowed layers' values are 16 × 256 wide, those of the 10 full layers 4 × 512.
+    expect(without - withIt).toBe(10 * 4096 * (16 * 256 - 4 * 512) * 2);
+    expect(() => sized(LLAMA, { tokens: 1, format: "q8_0", knobs: { flashAttn: false } })).toThrow(
+      expect.objectContaining({ code: "INVALID_CONFIG", field: "format.values" }),
+    );
+    const mixed = sized(LLAMA, { tokens: 256, format: { keys: "q8_0", values: "fp16" }, knobs: { flashAttn: false } });
+    expect(mixed.totalBytes).toBe(256 * 32 * (1088 + 2048));
+  });
+
+  test("a latent has values of its own", () => {
+    expect(sized(DEEPSEEK, { tokens: 256 }).totalBytes).toBe(256 * 61 * 576 * 2);
+    expect(sized(DEEPSEEK, { tokens: 256, knobs: { flashAttn: false } }).totalBytes).toBe(256 * 61 * (576 + 512) * 2);
+  });
+});
+
+test("files from before latents hold the keys and values of every head", () => {
+  const { bytesPerToken } = sized(DEEPSEEK, { tokens: 256, knobs: { mla: false } });
+  expect(bytesPerToken).toBe(61 * 128 * (192 + 128) * 2);
+});
+
+test("recurrent state is fp32 per slot and per snapshot, whatever the types", () => {
+  const state = (options: SizeOptions): number =>
+    bytesOf(sized("Qwen/Qwen3-Next-80B-A3B-Instruct", { tokens: 256, ...options }), "state");
+  const one = 36 * (8192 * 3 + 524_288) * 4;
+  expect(state({})).toBe(one);
+  expect(state({ sequences: 4, format: "q8_0" })).toBe(4 * one);
+  expect(state({ knobs: { rsSeq: 3 } })).toBe(4 * one);
+});
+
+test("an indexer's keys are a cache beside the others", () => {
+  const { figures, bytesPerToken } = sized("deepseek-ai/DeepSeek-V3.2", { tokens: 4096 });
+  expect(figures.map(({ name }) => name)).toEqual(["n_ctx_seq", "kv", "indexer"]);
+  expect(bytesPerToken).toBe(61 * (576 + 128) * 2);
+});
+
+test("what it does not do is refused", () => {
+  expect(() => sized(LLAMA, { sharding: { tensor: 2 } })).toThrow("llama.cpp counts all its devices together");
+  expect(() => sized("openai/whisper-tiny", { tokens: 448 })).toThrow("no cross attention");
+  expect(() => sized(LLAMA, { format: { keys: "q8_0", exemptLayers: [0] } })).toThrow(
+    expect.objectContaining({ code: "INVALID_CONFIG", field: "format.exemptLayers" }),
+  );
+});
+
+test.each<[string, unknown]>([
+  ["parallel", 0],
+  ["ctxSize", -1],
+  ["ubatchSize", 1.5],
+  ["swaFull", "yes"],
+  ["flashAttn", 1],
+  ["noSuchKnob", true],
+])("knob %s = %j is refused by name", (knob, value) => {
+  expect(() => sized(LLAMA, { knobs: { [knob]: value } })).toThrow(
+    expect.objectContaining({ code: "INVALID_CONFIG", field: `knobs.${knob}` }),
+  );
+});
