@@ -1,0 +1,205 @@
+import {
+  type DeviceEvent,
+  type DeviceMemory,
+  DisposedError,
+  type MemorySlice,
+  type PinnedMemory,
+} from "@kv/device-memory";
+import { SequenceBatch } from "@kv/paging";
+import type { VramTracker } from "@kv/vram-tracker";
+import type { PagedKVCache } from "./paged-kv-cache.ts";
+import type { PagedSequence } from "./paged-sequence.ts";
+
+/** Room of a batch. */
+export interface BatchLimits {
+  readonly maxSequences: number;
+  /** New tokens of all sequences together. Default: one each. */
+  readonly maxTokens?: number;
+  /** Blocks of the longest sequence. */
+  readonly maxBlocksPerSequence: number;
+}
+
+const INT32_BYTES = Int32Array.BYTES_PER_ELEMENT;
+
+/** Where each array stands in the batch's memory, in elements of int32. */
+interface BatchPlaces {
+  readonly queryOffsets: number;
+  /** Of each part of each layer group: its slot mapping, then its block tables. */
+  readonly parts: readonly { readonly slotMapping: number; readonly blockTables: number }[];
+  readonly length: number;
+}
+
+interface GroupPart {
+  readonly group: number;
+  readonly part: number;
+}
+
+interface BatchMemory {
+  readonly places: BatchPlaces;
+  readonly device: DeviceMemory;
+  readonly pinned: PinnedMemory;
+}
+
+/**
+ * What the kernels must know of the sequences of one step, in memory of the device: block tables, slots, lengths, offsets.
+ * `prepare` works it out in pinned memory, where only changes are written, and sends it in one copy.
+ */
+export class Batch implements Disposable {
+  readonly #cache: PagedKVCache;
+  readonly #limits: Required<BatchLimits>;
+  readonly #places: BatchPlaces;
+  readonly #pinned: PinnedMemory;
+  readonly #memory: DeviceMemory;
+  readonly #sent: DeviceEvent;
+  readonly #parts: readonly SequenceBatch[];
+  #sequences: readonly PagedSequence[] = [];
+  #numTokens = 0;
+
+  private constructor(cache: PagedKVCache, limits: Required<BatchLimits>, memory: BatchMemory) {
+    this.#cache = cache;
+    this.#limits = limits;
+    this.#places = memory.places;
+    this.#pinned = memory.pinned;
+    this.#memory = memory.device;
+    const elements = new Int32Array(memory.pinned.bytes.buffer);
+    this.#parts = partsOf(cache).map((part, i) => this.#makePart(elements, part, i));
+    this.#sent = cache.device.createEvent({ timing: false });
+  }
+
+  /** @internal Made by `PagedKVCache.createBatch`. */
+  static allocate(cache: PagedKVCache, given: BatchLimits, tracker: VramTracker | undefined): Batch {
+    const limits = { maxTokens: given.maxSequences, ...given };
+    const places = batchPlaces(limits, partsOf(cache).length);
+    const sizeBytes = places.length * INT32_BYTES;
+    const device = cache.device.allocate(sizeBytes, {
+      purpose: "intermediate_buffers",
+      description: `batch of ${limits.maxSequences} sequences`,
+      stream: cache.stream,
+      ...(tracker === undefined ? {} : { tracker }),
+    });
+    let pinned: PinnedMemory | undefined;
+    try {
+      pinned = cache.device.allocatePinned(sizeBytes);
+      return new Batch(cache, limits, { places, device, pinned });
+    } catch (error) {
+      pinned?.dispose();
+      device.dispose();
+      throw error;
+    }
+  }
+
+  /** Sequences of the last `prepare`. */
+  get numSequences(): number {
+    return this.#sequences.length;
+  }
+
+  /** New tokens of the last `prepare`: of each sequence those that are not written yet. */
+  get numTokens(): number {
+    return this.#numTokens;
+  }
+
+  /** [numSequences] int32: tokens of each sequence, the new ones included. */
+  get sequenceLengths(): MemorySlice {
+    return this.#slice(0, this.numSequences);
+  }
+
+  /** [numSequences + 1] int32: where each sequence's new tokens begin; the first is 0. */
+  get queryOffsets(): MemorySlice {
+    return this.#slice(this.#places.queryOffsets, this.numSequences + 1);
+  }
+
+  /** [numTokens] int32: the slot of each new token in the blocks of a layer group's part. */
+  slotMapping(group = 0, part = 0): MemorySlice {
+    return this.#slice(this.#part(group, part).slotMapping, this.numTokens);
+  }
+
+  /** [numSequences, maxBlocksPerSequence] int32, padded with -1. */
+  blockTables(group = 0, part = 0): MemorySlice {
+    return this.#slice(this.#part(group, part).blockTables, this.numSequences * this.#limits.maxBlocksPerSequence);
+  }
+
+  /**
+   * Takes the sequences of this step, each with all tokens that are not written yet, and sends what the kernels need. The
+   * scrubs and copies that the blocks still need are queued before.
+   * @throws InvalidOptionError when they do not fit the limits, DisposedError
+   */
+  prepare(sequences: readonly PagedSequence[]): void {
+    if (!this.#memory.isAllocated) throw new DisposedError("the batch");
+    // The last step's copy may still read the pinned memory.
+    this.#sent.synchronizeSync();
+    const tables = sequences.map((sequence) => sequence.table);
+    const newTokens = sequences.map((sequence) => sequence.length - sequence.writtenTokens);
+    for (const part of this.#parts) part.prepare(tables, newTokens);
+    this.#sequences = [...sequences];
+    this.#numTokens = newTokens.reduce((sum, count) => sum + count, 0);
+    this.#cache.settle();
+    this.#memory.copyFrom(this.#pinned, this.#cache.stream);
+    this.#cache.stream.record(this.#sent);
+  }
+
+  /** Says that every layer of the step was appended: the new tokens count as written, and others may reuse them. */
+  commit(): void {
+    for (const sequence of this.#sequences) {
+      if (!sequence.isDisposed) sequence.wrote(sequence.length);
+    }
+    this.#sequences = [];
+    this.#numTokens = 0;
+  }
+
+  dispose(): void {
+    this.#sent.dispose();
+    this.#memory.dispose();
+    this.#pinned.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #part(group: number, part: number): BatchPlaces["parts"][number] {
+    const { firstUnit = Number.NaN } = this.#cache.blocks.groups[group] ?? {};
+    const found = this.#places.parts[firstUnit + part];
+    if (found === undefined) throw new RangeError(`the cache has no part ${part} of layer group ${group}`);
+    return found;
+  }
+
+  #slice(start: number, length: number): MemorySlice {
+    return this.#memory.slice(start * INT32_BYTES, length * INT32_BYTES);
+  }
+
+  #makePart(elements: Int32Array, part: GroupPart, number: number): SequenceBatch {
+    const { maxSequences, maxTokens, maxBlocksPerSequence } = this.#limits;
+    const { queryOffsets, parts } = this.#places;
+    const { slotMapping, blockTables } = parts[number] as BatchPlaces["parts"][number];
+    return new SequenceBatch({
+      ...this.#limits,
+      ...part,
+      tokensPerBlock: this.#cache.blocks.tokensPerBlock,
+      arrays: {
+        sequenceLengths: elements.subarray(0, maxSequences),
+        queryOffsets: elements.subarray(queryOffsets, queryOffsets + maxSequences + 1),
+        slotMapping: elements.subarray(slotMapping, slotMapping + maxTokens),
+        blockTables: elements.subarray(blockTables, blockTables + maxSequences * maxBlocksPerSequence),
+      },
+    });
+  }
+}
+
+/** Every part of every layer group, in the order of their units. */
+function partsOf(cache: PagedKVCache): GroupPart[] {
+  return cache.blocks.groups.flatMap(({ blocksPerSpan }, group) =>
+    Array.from({ length: blocksPerSpan }, (_, part) => ({ group, part })),
+  );
+}
+
+/** Lengths and offsets, then what each part has, one array after the other. */
+function batchPlaces(limits: Required<BatchLimits>, numParts: number): BatchPlaces {
+  const { maxSequences, maxTokens, maxBlocksPerSequence } = limits;
+  const partLength = maxTokens + maxSequences * maxBlocksPerSequence;
+  const firstPart = 2 * maxSequences + 1;
+  const parts = Array.from({ length: numParts }, (_, part) => ({
+    slotMapping: firstPart + part * partLength,
+    blockTables: firstPart + part * partLength + maxTokens,
+  }));
+  return { queryOffsets: maxSequences, parts, length: firstPart + numParts * partLength };
+}
