@@ -8,15 +8,12 @@
 namespace kv {
 namespace {
 
-// CUdevice_attribute and CUpointer_attribute
+// CUdevice_attribute
 constexpr int kMultiprocessorCount = 16;
 constexpr int kL2CacheBytes = 38;
 constexpr int kComputeCapabilityMajor = 75;
 constexpr int kComputeCapabilityMinor = 76;
 constexpr int kMemoryPoolsSupported = 115;
-constexpr int kPointerMemoryType = 2;
-constexpr unsigned kMemoryTypeHost = 1;
-constexpr unsigned kMemoryTypeDevice = 2;
 
 cuda::DevicePtr device_ptr(const void* address) {
   return reinterpret_cast<cuda::DevicePtr>(address);
@@ -162,7 +159,8 @@ void CudaBackend::free(void* address, MemoryKind kind, std::span<const StreamPtr
 void CudaBackend::free_in_order(void* address, MemoryKind kind, std::span<const StreamPtr> streams) {
   const StreamPtr& home = streams.front();
   for (const StreamPtr& other : streams.subspan(1)) {
-    CudaEvent used(context_, cuda::kEventDisableTiming);
+    // Of the stream's own context, which can be another device's: an event is recorded in no other.
+    CudaEvent used(static_cast<CudaStream&>(*other).context(), cuda::kEventDisableTiming);
     other->record(used);
     home->wait(used);
   }
@@ -179,10 +177,10 @@ void CudaBackend::free_in_order(void* address, MemoryKind kind, std::span<const 
 
 bool CudaBackend::is_resident(const void* address, size_t bytes, MemoryKind kind) {
   context_->make_current();
-  const unsigned wanted = kind == MemoryKind::pinned ? kMemoryTypeHost : kMemoryTypeDevice;
+  const unsigned wanted = kind == MemoryKind::pinned ? cuda::kMemoryTypeHost : cuda::kMemoryTypeDevice;
   const auto memory_type = [&](const void* at) {
     unsigned type = 0;
-    const auto result = context_->driver().PointerGetAttribute(&type, kPointerMemoryType, device_ptr(at));
+    const auto result = context_->driver().PointerGetAttribute(&type, cuda::kPointerMemoryType, device_ptr(at));
     context_->driver().check(result, "cuPointerGetAttribute");
     return type;
   };

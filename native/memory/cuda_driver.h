@@ -36,6 +36,7 @@ struct PoolProps {
 static_assert(sizeof(PoolProps) == 88);
 
 constexpr Result kSuccess = 0;
+constexpr Result kInvalidValue = 1;
 constexpr Result kOutOfMemory = 2;
 constexpr Result kNotReady = 600;
 constexpr unsigned kStreamNonBlocking = 1;
@@ -45,6 +46,9 @@ constexpr unsigned kHostAllocPortable = 1;
 constexpr int kPoolReleaseThreshold = 4;
 constexpr int kPoolReservedBytes = 5;
 constexpr int kPoolUsedBytes = 7;
+constexpr int kPointerMemoryType = 2;
+constexpr unsigned kMemoryTypeHost = 1;
+constexpr unsigned kMemoryTypeDevice = 2;
 
 // Name in code, name in the driver, the CUDA version whose signature is meant, parameters.
 #define KV_CUDA_FUNCTIONS(X)                                                                                        \

@@ -115,8 +115,12 @@ void CudaStream::copy(void* to, const void* from, size_t bytes) {
 void CudaStream::upload(void* to, const void* from, size_t bytes) {
   context_->make_current();
   const auto& driver = context_->driver();
-  // From pageable memory the driver stages the bytes before it returns.
+  unsigned memory_type = 0;
+  const auto result = driver.PointerGetAttribute(&memory_type, cuda::kPointerMemoryType, device_ptr(from));
+  if (result != cuda::kInvalidValue) driver.check(result, "cuPointerGetAttribute");
   driver.check(driver.MemcpyHtoDAsync(device_ptr(to), from, bytes, handle_), "cuMemcpyHtoDAsync");
+  // Pageable memory, which the driver does not know, is staged before the call returns; pinned memory is read later.
+  if (result == cuda::kSuccess) synchronize();
 }
 
 void CudaStream::download(void* to, const void* from, size_t bytes) {
@@ -152,11 +156,16 @@ void CudaStream::synchronize() {
 }
 
 bool CudaStream::is_idle() {
-  return context_->driver().StreamQuery(handle_) != cuda::kNotReady;
+  const cuda::Result result = context_->driver().StreamQuery(handle_);
+  if (result == cuda::kNotReady) return false;
+  context_->driver().check(result, "cuStreamQuery");
+  return true;
 }
 
 void CudaStream::when_done(std::function<void(std::exception_ptr)> callback) {
   auto event = std::make_unique<CudaEvent>(context_, cuda::kEventBlockingSync | cuda::kEventDisableTiming);
+  // Memory can be given back by any thread, the waiting one among them, and that may need this callback.
+  const std::scoped_lock lock(waiter_->mutex);
   record(*event);
   if (!thread_.joinable()) {
     try {
@@ -165,10 +174,7 @@ void CudaStream::when_done(std::function<void(std::exception_ptr)> callback) {
       throw system_error("starting a stream's thread", failure.what());
     }
   }
-  {
-    const std::scoped_lock lock(waiter_->mutex);
-    waiter_->queue.push_back({std::move(event), std::move(callback)});
-  }
+  waiter_->queue.push_back({std::move(event), std::move(callback)});
   waiter_->changed.notify_all();
 }
 

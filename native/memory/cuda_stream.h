@@ -71,6 +71,7 @@ class CudaStream : public Stream {
   void when_done(std::function<void(std::exception_ptr)> callback) override;
 
   cuda::StreamHandle handle() const noexcept { return handle_; }
+  const std::shared_ptr<CudaContext>& context() const noexcept { return context_; }
 
  private:
   /// Shared with the waiting thread, which may outlive the stream when it is the one that drops it.

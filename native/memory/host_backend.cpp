@@ -50,12 +50,13 @@ void make_resident(std::byte* address, size_t bytes) noexcept {
   constexpr size_t page_bytes = 4096;
 #ifdef MADV_POPULATE_WRITE
   const auto system_page_bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const auto start =
-      (reinterpret_cast<uintptr_t>(address) + system_page_bytes - 1) / system_page_bytes * system_page_bytes;
-  const auto end = (reinterpret_cast<uintptr_t>(address) + bytes) / system_page_bytes * system_page_bytes;
+  const auto start = reinterpret_cast<uintptr_t>(address) / system_page_bytes * system_page_bytes;
+  const auto end = reinterpret_cast<uintptr_t>(address) + bytes;
   if (madvise(reinterpret_cast<void*>(start), end - start, MADV_POPULATE_WRITE) == 0) return;
 #endif
-  for (size_t offset = 0; offset < bytes; offset += page_bytes) const_cast<volatile std::byte&>(address[offset]) = {};
+  const auto touch = [&](size_t offset) { const_cast<volatile std::byte&>(address[offset]) = {}; };
+  for (size_t offset = 0; offset < bytes; offset += page_bytes) touch(offset);
+  touch(bytes - 1);
 }
 
 /// An allocation that is freed with the last task that shares it.

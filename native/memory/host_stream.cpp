@@ -1,6 +1,5 @@
 #include "memory/host_stream.h"
 
-#include <algorithm>
 #include <cstring>
 #include <system_error>
 #include <utility>
@@ -9,6 +8,11 @@
 #include "memory/error.h"
 
 namespace kv {
+namespace {
+
+thread_local bool is_thread_of_a_stream = false;
+
+}  // namespace
 
 bool HostEvent::is_done() {
   const std::scoped_lock lock(state_->mutex);
@@ -24,10 +28,18 @@ void HostEvent::synchronize() {
 double HostEvent::elapsed_ms_since(Event& earlier) {
   auto* start = dynamic_cast<HostEvent*>(&earlier);
   if (start == nullptr) throw invalid_argument("earlier", "is an event of another device");
-  if (!is_done() || !start->is_done() || state_->num_records == 0 || start->state_->num_records == 0) {
+  const auto started_at = start->state_->time();
+  const auto ended_at = state_->time();
+  if (!started_at || !ended_at) {
     throw invalid_argument("earlier", "both events must be recorded and done; synchronize first");
   }
-  return std::chrono::duration<double, std::milli>(state_->reached_at - start->state_->reached_at).count();
+  return std::chrono::duration<double, std::milli>(*ended_at - *started_at).count();
+}
+
+std::optional<std::chrono::steady_clock::time_point> HostEvent::State::time() {
+  const std::scoped_lock lock(mutex);
+  if (num_records == 0 || num_reached < num_records) return std::nullopt;
+  return reached_at;
 }
 
 HostStream::HostStream() {
@@ -44,8 +56,8 @@ HostStream::~HostStream() {
     queue_->is_closed = true;
   }
   queue_->changed.notify_all();
-  // The last owner can be a task of this very thread.
-  if (thread_.get_id() == std::this_thread::get_id()) {
+  // The last owner can be a task: of this very thread, or of one that this stream's work waits for.
+  if (is_thread_of_a_stream) {
     thread_.detach();
   } else {
     thread_.join();
@@ -53,6 +65,7 @@ HostStream::~HostStream() {
 }
 
 void HostStream::Queue::run() {
+  is_thread_of_a_stream = true;
   std::unique_lock lock(mutex);
   for (;;) {
     changed.wait(lock, [&] { return !tasks.empty() || is_closed; });
@@ -120,7 +133,9 @@ void HostStream::record(Event& event) {
   }
   enqueue([state, recording] {
     const std::scoped_lock lock(state->mutex);
-    state->num_reached = std::max(state->num_reached, recording);
+    // One that another stream has overtaken counts no more, neither for the order nor for the time.
+    if (recording <= state->num_reached) return;
+    state->num_reached = recording;
     state->reached_at = std::chrono::steady_clock::now();
     state->changed.notify_all();
   });

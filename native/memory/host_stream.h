@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "memory/backend.h"
@@ -20,6 +21,9 @@ class HostEvent : public Event {
     uint64_t num_records = 0;  // recordings asked for
     uint64_t num_reached = 0;  // of those, passed by their stream
     std::chrono::steady_clock::time_point reached_at;
+
+    /// When the last recording was reached; nothing before that.
+    std::optional<std::chrono::steady_clock::time_point> time();
   };
 
   bool is_done() override;

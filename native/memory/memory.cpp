@@ -24,9 +24,10 @@ Memory::~Memory() {
 void Memory::use_on(const StreamPtr& stream) {
   if (std::find(streams_.begin(), streams_.end(), stream) != streams_.end()) return;
   // Streams that only this memory still knows and that have nothing left to do need not be remembered.
-  std::erase_if(streams_, [&](const StreamPtr& each) {
-    return each != streams_.front() && each.use_count() == 1 && each->is_idle();
-  });
+  for (size_t i = streams_.size() - 1; i > 0; --i) {
+    const StreamPtr& each = streams_[i];
+    if (each.use_count() == 1 && each->is_idle()) streams_.erase(streams_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
   streams_.reserve(streams_.size() + 1);
   const auto allocated = backend_->make_event(false);
   home_stream()->record(*allocated);

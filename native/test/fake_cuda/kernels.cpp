@@ -1,0 +1,92 @@
+#include <cstring>
+
+#include "kernels/append/append.h"
+#include "kernels/copy_blocks/copy_blocks.h"
+#include "test/fake_cuda/call.h"
+#include "test/fake_cuda/functions.h"
+#include "test/fake_cuda/memory.h"
+
+namespace fake {
+namespace {
+
+constexpr uint32_t kFatbinMagic = 0xBA55ED50;
+
+/// A kernel stands for its reference on the host.
+struct Kernel {
+  std::string name;
+  size_t params_bytes;
+  void (*run)(const void* params);
+};
+
+void require_usable(const void* address) {
+  fake::require_usable(reinterpret_cast<DevicePtr>(address), 1);
+}
+
+void run_append(const void* params) {
+  const auto& append = *static_cast<const kv::AppendParams*>(params);
+  for (const void* each : {append.view.keys.base, append.view.values.base}) require_usable(each);
+  for (const void* each : {append.keys, append.values}) require_usable(each);
+  if (append.slot_mapping != nullptr) require_usable(append.slot_mapping);
+  kv::append_cpu(append);
+}
+
+void run_copy_blocks(const void* params) {
+  const auto& copy = *static_cast<const kv::CopyBlocksParams*>(params);
+  for (const void* each : {copy.view.keys.base, copy.view.values.base}) require_usable(each);
+  kv::copy_blocks_cpu(copy);
+}
+
+const std::vector<Kernel>& kernels() {
+  static const auto all = [] {
+    std::vector<Kernel> made;
+    for (const char* word_bytes : {"16", "8", "4", "2", "1"}) {
+      made.push_back({std::string("append_") + word_bytes, sizeof(kv::AppendParams), run_append});
+      made.push_back({std::string("copy_blocks_") + word_bytes, sizeof(kv::CopyBlocksParams), run_copy_blocks});
+    }
+    return made;
+  }();
+  return all;
+}
+
+}  // namespace
+
+Result ModuleLoadData(Module* module, const void* image) {
+  return call_in_context([&](Lock&) {
+    uint32_t magic = 0;
+    std::memcpy(&magic, image, sizeof magic);
+    // As a GPU that is newer than the fatbin: the PTX must serve.
+    if (magic == kFatbinMagic) return kNoBinaryForGpu;
+    return make(module, state().modules, Thing{current_device});
+  });
+}
+
+Result ModuleUnload(Module module) {
+  return give_back(
+      [&](Lock&) { return destroy(module, state().modules, find(state().modules, module, "a module").device); });
+}
+
+Result ModuleGetFunction(Function* function, Module module, const char* name) {
+  return call_in_context([&](Lock&) {
+    find(state().modules, module, "a module");
+    for (const Kernel& kernel : kernels()) {
+      if (kernel.name != name) continue;
+      *function = reinterpret_cast<Function>(const_cast<Kernel*>(&kernel));
+      return kSuccess;
+    }
+    return kNotFound;
+  });
+}
+
+Result LaunchKernel(Function function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
+                    StreamHandle handle, void** params, void**) {
+  return call_in_context([&](Lock&) {
+    const auto& kernel = *reinterpret_cast<const Kernel*>(function);
+    // Whole words of the widest alignment, as the driver copies parameters at the call.
+    std::vector<std::max_align_t> kept((kernel.params_bytes + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
+    std::memcpy(kept.data(), params[0], kernel.params_bytes);
+    enqueue(handle, {.run = [run = kernel.run, kept = std::move(kept)] { run(kept.data()); }});
+    return kSuccess;
+  });
+}
+
+}  // namespace fake

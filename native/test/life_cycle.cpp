@@ -1,0 +1,92 @@
+#include "test/life_cycle.h"
+
+#include <array>
+#include <future>
+
+#include "kernels/append/append.h"
+#include "kernels/copy_blocks/copy_blocks.h"
+#include "memory/devices.h"
+#include "memory/memory.h"
+
+namespace kv::test {
+namespace {
+
+// The host asks the system, and makes pages resident, for this much only.
+constexpr size_t kLargeBytes = size_t{16} << 20;
+constexpr size_t kBytes = 8192;
+
+/// Two blocks of four tokens, of two heads of 16 bytes, keys and values in one buffer.
+KvView small_view(const Memory& memory) {
+  const KvPlane plane{memory.address(), 128, 32, 16, 16};
+  KvPlane values = plane;
+  values.base += 256;
+  return {.keys = plane, .values = values, .num_blocks = 2, .tokens_per_block = 4, .num_kv_heads = 2};
+}
+
+void run_kernels(Memory& cache, Memory& input, const StreamPtr& stream) {
+  cache.use_on(stream);
+  input.use_on(stream);
+  const KvView view = small_view(cache);
+  run_append({.view = view,
+              .keys = input.address(),
+              .values = input.address() + 128,
+              .slot_mapping = nullptr,
+              .first_slot = 0,
+              .num_tokens = 4},
+             *stream);
+  const std::array pairs{BlockPair{0, 1}};
+  run_copy_blocks(view, pairs, *stream);
+}
+
+void measure(Stream& first, Stream& second, Backend& backend) {
+  const auto start = backend.make_event(true);
+  const auto end = backend.make_event(true);
+  first.record(*start);
+  second.wait(*start);
+  second.record(*end);
+  end->synchronize();
+  end->elapsed_ms_since(*start);
+  end->is_done();
+}
+
+void wait_for_callback(Stream& stream) {
+  const auto done = std::make_shared<std::promise<void>>();
+  stream.when_done([done](const std::exception_ptr&) { done->set_value(); });
+  done->get_future().wait();
+}
+
+}  // namespace
+
+void life_cycle(const std::string& device) {
+  list_devices();
+  const auto backend = open_backend(device, 0);
+  const StreamPtr home = backend->make_stream();
+  const StreamPtr other = backend->make_stream();
+  Memory cache(backend, home, kBytes, 4096, MemoryKind::pool);
+  Memory large(backend, other, kLargeBytes, 1, MemoryKind::pool);
+  Memory plain(backend, home, kBytes, 1, MemoryKind::plain);
+  Memory pinned(backend, home, kBytes, 1, MemoryKind::pinned);
+  std::array<std::byte, kBytes> bytes{};
+
+  home->fill(cache.address(), 0, kBytes);
+  home->upload(plain.address(), bytes.data(), kBytes);
+  plain.use_on(other);
+  other->copy(plain.address(), large.address(), kBytes);
+  run_kernels(cache, pinned, other);
+  measure(*home, *other, *backend);
+  wait_for_callback(*other);
+  home->download(bytes.data(), cache.address(), kBytes);
+  backend->is_resident(plain.address(), kBytes, MemoryKind::plain);
+  backend->memory_info();
+  backend->pool_held_bytes();
+  backend->trim_pool(0);
+  other->synchronize();
+  home->is_idle();
+  for (Memory* each : {&cache, &plain, &pinned}) {
+    each->use_on(other);
+    other->fill(each->address(), 1, kBytes / 2);
+    home->copy(each->address() + kBytes / 2, each->address() + kBytes / 2 + 100, 100);
+  }
+}
+
+}  // namespace kv::test
