@@ -1,9 +1,10 @@
+#include "kernels/append/append.h"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/append/append.h"
 #include "test/devices.h"
 #include "test/random_view.h"
 #include "test/recording_stream.h"

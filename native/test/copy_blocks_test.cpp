@@ -1,9 +1,10 @@
+#include "kernels/copy_blocks/copy_blocks.h"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/copy_blocks/copy_blocks.h"
 #include "test/devices.h"
 #include "test/random_view.h"
 #include "test/recording_stream.h"

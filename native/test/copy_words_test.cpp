@@ -1,8 +1,8 @@
+#include "kernels/copy_words.h"
+
 #include <doctest/doctest.h>
 
 #include <random>
-
-#include "kernels/copy_words.h"
 
 namespace kv::test {
 
@@ -13,7 +13,8 @@ TEST_CASE("a word is the widest that divides every address and stride") {
   // Numbers with some power of two in them, so that all widths come up.
   const auto number = [&] { return static_cast<int64_t>(1 + random() % 1000) << random() % 7; };
   const auto plane = [&] {
-    return KvPlane{reinterpret_cast<std::byte*>(number()), number(), number(), number(), static_cast<int32_t>(number())};
+    return KvPlane{reinterpret_cast<std::byte*>(number()), number(), number(), number(),
+                   static_cast<int32_t>(number())};
   };
   bool seen[17] = {};
   for (int round = 0; round < 20'000; ++round) {
@@ -21,8 +22,9 @@ TEST_CASE("a word is the widest that divides every address and stride") {
     const auto also = static_cast<uintptr_t>(number());
     const auto divides = [&](int64_t width) {
       for (const KvPlane& each : {view.keys, view.values}) {
-        for (const int64_t value : {static_cast<int64_t>(reinterpret_cast<uintptr_t>(each.base)), each.block_stride_bytes,
-                                    each.token_stride_bytes, each.head_stride_bytes, int64_t{each.head_bytes}}) {
+        for (const int64_t value :
+             {static_cast<int64_t>(reinterpret_cast<uintptr_t>(each.base)), each.block_stride_bytes,
+              each.token_stride_bytes, each.head_stride_bytes, int64_t{each.head_bytes}}) {
           if (value % width != 0) return false;
         }
       }

@@ -91,7 +91,8 @@ Result DeviceGetPCIBusId(char* text, int length, Device) {
 Result DeviceGetAttribute(int* value, int which, Device) {
   return call([&](Lock&) {
     // Multiprocessors, bytes of the L2 cache, compute capability, memory pools.
-    const std::map<int, int> values{{16, 1}, {38, 1 << 20}, {75, 9}, {76, 0}, {115, number_in("KV_FAKE_CUDA_POOLS", 1)}};
+    const std::map<int, int> values{
+        {16, 1}, {38, 1 << 20}, {75, 9}, {76, 0}, {115, number_in("KV_FAKE_CUDA_POOLS", 1)}};
     const auto found = values.find(which);
     if (found == values.end()) return kInvalidValue;
     *value = found->second;
