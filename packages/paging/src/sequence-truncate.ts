@@ -12,23 +12,21 @@ export function truncateSequence(sequence: Sequence, length: number): void {
   const regained = pool.hasWindows ? blocksToRegain(sequence, length) : [];
   checkStates(sequence, "truncate", length);
   pool.allocator.readClock();
-  for (const { unit, span, block } of regained) {
-    pool.allocator.acquire(block, false);
-    (sequence.blocks[unit] as Int32Array)[span] = block;
-    sequence.firstHeld[unit] = Math.min(sequence.firstHeld[unit] as number, span);
-  }
+  for (const { block } of regained) pool.allocator.acquire(block, false);
   copyStates(sequence, sequence, length);
   const spans = Math.ceil(length / pool.tokensPerBlock);
   // First, because releasing can make the cache forget nodes that this walks over.
   copyTokens(sequence, sequence, length);
   releaseSpans(sequence, spans, sequence.numSpans);
+  for (const { unit, span, block } of regained) (sequence.blocks[unit] as Int32Array)[span] = block;
   sequence.numSpans = spans;
   sequence.length = length;
   sequence.tailRoom = spans * pool.tokensPerBlock - length;
   sequence.tailReady = false;
   if (sequence.storesOnCommit) sequence.committed = Math.min(sequence.committed, length);
   for (const unit of pool.tokenUnits) {
-    sequence.firstHeld[unit] = Math.min(sequence.firstHeld[unit] as number, Math.max(0, spans - 1));
+    const first = firstNeededBlock(pool.groupOfUnit[unit] as LayerGroup, length, pool.tokensPerBlock);
+    sequence.firstHeld[unit] = Math.min(sequence.firstHeld[unit] as number, first);
   }
   sequence.revision++;
 }

@@ -95,15 +95,17 @@ export function reservePending(sequence: Sequence, count: number): void {
 
 /** Releases the spans `[from, to)`, the deepest first. */
 export function releaseSpans(sequence: Sequence, from: number, to: number): void {
-  const { pool, blocks, firstHeld } = sequence;
+  const { pool, blocks } = sequence;
   const { allocator, tokenUnits } = pool;
   const deepest = sequence.numStored - 1;
   for (let span = to - 1; span >= from; span--) {
     for (let i = 0; i < tokenUnits.length; i++) {
       const unit = tokenUnits[i] as number;
       const table = blocks[unit] as Int32Array;
-      if (span < (firstHeld[unit] as number)) continue;
-      allocator.release(table[span] as number, span === deepest);
+      const block = table[span] as number;
+      // A window has left it, or going back has regained blocks before it.
+      if (block === NONE) continue;
+      allocator.release(block, span === deepest);
       table[span] = NONE;
     }
   }
