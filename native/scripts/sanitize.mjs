@@ -26,7 +26,12 @@ process.exitCode = totals.failed === 0 ? 0 : 1;
 
 function build(sanitizers) {
   const folder = path.join(root, `build-${sanitizers.replace(",", "-")}`);
-  const options = [`-DKV_SANITIZE=${sanitizers}`, "-DKV_TESTS=ON", "-DKV_NVCC_MODE=OFF", "-DCMAKE_BUILD_TYPE=RelWithDebInfo"];
+  const options = [
+    `-DKV_SANITIZE=${sanitizers}`,
+    "-DKV_TESTS=ON",
+    "-DKV_NVCC_MODE=OFF",
+    "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+  ];
   command("cmake", ["-S", root, "-B", folder, ...options]);
   command("cmake", ["--build", folder, "--parallel", String(availableParallelism()), "--target", ...TESTS]);
   return folder;

@@ -12,6 +12,8 @@ try {
   const { run } = await import("./program.ts");
   process.exitCode = await run(process.argv.slice(2), process);
 } catch (error) {
-  process.stderr.write(`kv: INTERNAL: kv cannot start: ${error instanceof Error ? error.message : String(error)}\n`);
+  // Node adds a guess on a second line.
+  const [reason] = (error instanceof Error ? error.message : String(error)).split("\n");
+  process.stderr.write(`kv: INTERNAL: kv cannot start: ${reason}\n`);
   process.exitCode = EXIT.internal;
 }
