@@ -1,4 +1,5 @@
 export { TraceFormatError } from "../errors.ts";
+export type { PolicyName } from "../policies/by-name.ts";
 export { parseAzureTrace } from "./azure-trace.ts";
 export { parseMooncakeTrace } from "./mooncake-trace.ts";
 export { parseTrace, readTrace } from "./read-trace.ts";

@@ -1,0 +1,96 @@
+import { describe, expect, test } from "vitest";
+import { type PolicyName, replaySequentially, type Trace, type TraceRequest } from "../src/replay/index.ts";
+
+/** Requests made of block numbers; one id per block. */
+function traceOf(prompts: readonly (readonly number[])[]): Trace {
+  const requests = prompts.map((prefixIds, i): TraceRequest => {
+    return { arrivalMs: i, promptTokens: prefixIds.length * 512, outputTokens: 1, prefixIds };
+  });
+  return { format: "mooncake", requests, tokensPerId: 512 };
+}
+
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return (state >>> 0) / 2 ** 32;
+  };
+}
+
+const range = (length: number, first: number): number[] => Array.from({ length }, (_, i) => first + i);
+
+/** Popular prefixes with new ends, and now and then a long scan of prompts that never come again. */
+function hotWithScans(): Trace {
+  const random = generator(3);
+  let next = 10_000;
+  let scanLeft = 0;
+  const fresh = (length: number): number[] => {
+    next += length;
+    return range(length, next - length);
+  };
+  return traceOf(
+    range(8000, 0).map(() => {
+      if (scanLeft === 0 && random() < 0.002) scanLeft = 300;
+      if (scanLeft > 0) {
+        scanLeft--;
+        return fresh(20);
+      }
+      return [...range(12, Math.floor(random() * random() * 150) * 12), ...fresh(3)];
+    }),
+  );
+}
+
+/** The same documents over and over, more of them than fit. */
+function loop(): Trace {
+  return traceOf(range(5000, 0).map((i) => range(10, (i % 400) * 10)));
+}
+
+/** Nothing ever comes again. */
+function scan(): Trace {
+  return traceOf(range(3000, 0).map((i) => range(20, i * 20)));
+}
+
+function hits(trace: Trace, numBlocks: number, policy: PolicyName): number {
+  return replaySequentially(trace, { numBlocks, policy }).blocks.hit;
+}
+
+describe("the default policy", () => {
+  test.each([
+    ["popular prefixes with scans", hotWithScans(), 1000, 1.1],
+    ["popular prefixes with scans", hotWithScans(), 3000, 1],
+    ["a loop that does not fit", loop(), 3000, 1],
+    ["a scan", scan(), 1000, 1],
+  ])("on %s is no worse than lru", (_, trace, numBlocks, factor) => {
+    const lru = hits(trace, numBlocks, "lru");
+    expect(hits(trace, numBlocks, "reuse-rate")).toBeGreaterThanOrEqual(factor * lru);
+  });
+
+  test("keeps a part of a loop of which lru keeps nothing", () => {
+    expect(hits(loop(), 3000, "lru")).toBe(0);
+    expect(hits(loop(), 3000, "reuse-rate")).toBeGreaterThan(10_000);
+  });
+});
+
+describe("each policy evicts by its own rule", () => {
+  const prompts = [[1], [2], [1], [1], [3], [1], [2], [3]];
+
+  test.each<[PolicyName, number]>([
+    ["lru", 3],
+    ["fifo", 2],
+    ["lfu", 3],
+    ["slru", 3],
+    ["priority", 3],
+  ])("%s on a small example", (policy, expected) => {
+    expect(hits(traceOf(prompts), 2, policy)).toBe(expected);
+  });
+
+  test("fifo forgets what was stored first, lru what was used first", () => {
+    const trace = traceOf([[1], [2], [1], [3], [1]]);
+    expect([hits(trace, 2, "lru"), hits(trace, 2, "fifo")]).toEqual([2, 1]);
+  });
+
+  test("lfu keeps what is used often, slru what was used again", () => {
+    const trace = traceOf([[1], [1], [1], [2], [3], [4], [1], [2]]);
+    expect([hits(trace, 2, "lru"), hits(trace, 2, "lfu"), hits(trace, 2, "slru")]).toEqual([2, 3, 3]);
+  });
+});
