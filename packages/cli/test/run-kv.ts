@@ -29,7 +29,7 @@ export function kvJson(args: readonly string[], env: Readonly<Record<string, str
   return { ...run, json: JSON.parse(run.stdout) };
 }
 
-/** Settings that put the stand-in for the CUDA driver in the driver's place. It runs no kernels. */
+/** Settings that put the stand-in for the CUDA driver in the driver's place. It runs the references of our kernels. */
 export function fakeCuda(settings: Readonly<Record<string, string>> = {}): Record<string, string> {
   const library = new URL("../../../native/build/Release/libkv_fake_cuda.so", import.meta.url);
   return { KV_LIBCUDA: fileURLToPath(library), ...settings };

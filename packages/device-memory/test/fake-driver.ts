@@ -3,7 +3,7 @@ import path from "node:path";
 
 /**
  * Makes the fault-injecting stand-in for the NVIDIA driver the one that this process loads. It is no GPU: it serves host
- * memory and runs no kernel. Call before a device is opened.
+ * memory, and the references of our kernels in place of the kernels. Call before a device is opened.
  */
 export function useFakeDriver(settings: { devices?: number; bytes?: number } = {}): void {
   const folder = path.dirname(createRequire(import.meta.url).resolve("@kv/native/package.json"));
