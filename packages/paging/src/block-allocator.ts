@@ -32,7 +32,9 @@ export interface BlockAllocatorOptions {
 
 /** The list of free blocks; the policy's lists come behind it. */
 const FREE = 0;
-const EVICTION_LOG_LENGTH = 4096;
+/** A power of two: less for small pools, where it would outweigh the rest. */
+const evictionLogLength = (numBlocks: number): number =>
+  2 ** Math.min(12, Math.max(6, Math.floor(Math.log2(numBlocks / 16))));
 
 /**
  * Which blocks are held, cached or free.
@@ -97,7 +99,7 @@ export class BlockAllocator {
     this.policy = options.policy(this.#context);
     this.#notifiesPolicy = this.policy.stored !== undefined;
     this.residency = new Residency(numBlocks);
-    this.evictions = new EvictionLog(EVICTION_LOG_LENGTH, options.namespaces);
+    this.evictions = new EvictionLog(evictionLogLength(numBlocks), options.namespaces);
   }
 
   /** Blocks that nobody holds and that hold nothing known. */
@@ -133,7 +135,8 @@ export class BlockAllocator {
   /** Bytes of all arrays that grow with the number of blocks. */
   get bookkeepingBytes(): number {
     const arrays = [this.references, this.pins, this.owner, this.timesReused, this.#lastHeldMs, this.#parked];
-    return arrays.reduce((sum, array) => sum + array.byteLength, this.#lists.bookkeepingBytes);
+    const others = this.#lists.bookkeepingBytes + this.residency.bookkeepingBytes + this.evictions.bookkeepingBytes;
+    return arrays.reduce((sum, array) => sum + array.byteLength, others);
   }
 
   /** Reads the clock; the time holds until the next reading. Called once per operation, not per block. */

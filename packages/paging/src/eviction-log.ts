@@ -41,6 +41,10 @@ export class EvictionLog {
     this.#entries = new Int32Array(capacity * FIELDS).fill(-1);
   }
 
+  get bookkeepingBytes(): number {
+    return this.#entries.byteLength;
+  }
+
   /** Evictions so far. */
   get count(): number {
     return this.#count;

@@ -20,7 +20,7 @@ export interface BlockExplanation {
   readonly prefixTokens: number | undefined;
   /** Whether cached blocks go on from it: then it stays as long as they. */
   readonly hasCachedChildren: boolean;
-  /** The last time it was taken out of the cache, if that is among the last few thousand. */
+  /** The last time it was taken out of the cache, if that is among the latest: up to 4,096 of them, fewer in a small pool. */
   readonly lastEviction: Eviction | undefined;
 }
 

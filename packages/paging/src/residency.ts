@@ -22,6 +22,10 @@ export class Residency {
     this.#storedAtMs = new Uint32Array(Math.ceil(numBlocks / BLOCKS_PER_SAMPLE));
   }
 
+  get bookkeepingBytes(): number {
+    return this.#storedAtMs.byteLength;
+  }
+
   /** From being stored to being evicted. */
   get lifetime(): DurationHistogram {
     return this.#lifetime.histogram();
