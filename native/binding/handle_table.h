@@ -1,6 +1,9 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -50,17 +53,18 @@ using Resource = std::variant<std::monostate, OpenDevice, OpenStream, OpenEvent,
 /// number kept after its release is refused and never names another resource.
 class HandleTable {
  public:
+  /// The largest for which every handle is an exact number.
+  static constexpr uint32_t kLastGeneration = (1u << 29) - 1;
+
+  /// A place that was used `last_generation` times is used no more.
+  explicit HandleTable(uint32_t last_generation = kLastGeneration) : last_generation_(last_generation) {}
+
   double insert(Resource resource) {
-    if (free_.empty()) {
-      places_.emplace_back();
-      // Room for every place, so that release() cannot fail.
-      free_.reserve(places_.capacity());
-      free_.push_back(static_cast<uint32_t>(places_.size() - 1));
-    }
+    if (free_.empty()) add_place();
     const uint32_t place = free_.back();
     free_.pop_back();
     places_[place].resource = std::move(resource);
-    return static_cast<double>(places_[place].generation) * kMaxPlaces + place;
+    return static_cast<double>(uint64_t{places_[place].generation} << kPlaceBits | place);
   }
 
   /// False when the number names nothing any more.
@@ -68,6 +72,7 @@ class HandleTable {
     Place* place = find(handle);
     if (place == nullptr) return false;
     const Resource released = std::exchange(place->resource, std::monostate{});
+    if (place->generation == last_generation_) return true;
     ++place->generation;
     free_.push_back(static_cast<uint32_t>(place - places_.data()));
     return true;
@@ -84,24 +89,37 @@ class HandleTable {
     return *resource;
   }
 
-  void clear() { places_.clear(), free_.clear(); }
-
  private:
-  static constexpr double kMaxPlaces = 1 << 24;
+  static constexpr int kPlaceBits = 24;
+  static constexpr size_t kMaxPlaces = size_t{1} << kPlaceBits;
 
   struct Place {
     Resource resource;
     uint32_t generation = 1;
   };
 
+  void add_place() {
+    if (places_.size() == kMaxPlaces) throw system_error("opening another resource", "too many are open");
+    if (places_.size() == places_.capacity()) {
+      const size_t num_places = std::max<size_t>(64, 2 * places_.size());
+      // Room for every place, so that release() cannot fail.
+      free_.reserve(num_places);
+      places_.reserve(num_places);
+    }
+    free_.push_back(static_cast<uint32_t>(places_.size()));
+    places_.emplace_back();
+  }
+
   Place* find(double handle) {
-    if (!(handle >= 0)) return nullptr;
-    const auto generation = static_cast<uint64_t>(handle / kMaxPlaces);
-    const auto place = static_cast<uint64_t>(handle - static_cast<double>(generation) * kMaxPlaces);
-    if (place >= places_.size() || places_[place].generation != generation) return nullptr;
+    if (!(handle >= 0 && handle < 9007199254740992.0)) return nullptr;
+    const auto bits = static_cast<uint64_t>(handle);
+    if (static_cast<double>(bits) != handle) return nullptr;
+    const size_t place = bits % kMaxPlaces;
+    if (place >= places_.size() || places_[place].generation != bits >> kPlaceBits) return nullptr;
     return std::holds_alternative<std::monostate>(places_[place].resource) ? nullptr : &places_[place];
   }
 
+  const uint32_t last_generation_;
   std::vector<Place> places_;
   std::vector<uint32_t> free_;
 };
