@@ -6,7 +6,7 @@ import { suggestedChange } from "./plan/suggested-change.ts";
 import { DEFAULT_STATE, isFieldName, OWN_MODEL, type PlannerState } from "./state/planner-state.ts";
 import { linkOf, stateOfLink } from "./state/state-link.ts";
 import { ContextPanel } from "./view/context-panel.ts";
-import { byId } from "./view/element.ts";
+import { byId, element } from "./view/element.ts";
 import { filePicker } from "./view/file-picker.ts";
 import { type FormContext, PlannerForm } from "./view/planner-form.ts";
 import { Result } from "./view/result.ts";
@@ -84,7 +84,8 @@ export class Planner {
     this.#context = contextOf(outcome) ?? this.#context;
     this.#form.show(this.#state, outcome.errors, this.#context);
     this.#result.show(outcome, this.#state.rule);
-    this.#summary.textContent = outcome.plan === null ? errorTitle(outcome.errors) : verdictTitle(outcome.plan.report);
+    const title = outcome.plan === null ? errorTitle(outcome.errors) : verdictTitle(outcome.plan.report);
+    this.#summary.replaceChildren(title, element("span", { class: "unseen" }, ", show the result"));
   }
 }
 

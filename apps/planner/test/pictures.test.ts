@@ -198,10 +198,10 @@ describe.skipIf(skipsBrowser)("the page's pictures", () => {
 
   test("a phone keeps the verdict in sight, and leads to the result", async () => {
     const planner = await site.open("", { viewport: { width: 375, height: 812 } });
-    const summary = planner.page.getByRole("button", { name: "Show the result" });
-    expect(await textOf(summary)).toBe("Fits, 1.03 GiB left");
+    const summary = planner.page.getByRole("button", { name: "show the result" });
+    expect(await textOf(summary)).toBe("Fits, 1.03 GiB left, show the result");
     await planner.type("tokens of each sequence", "16384");
-    expect(await textOf(summary)).toBe("Does not fit, 6.97 GiB too much");
+    expect(await textOf(summary)).toBe("Does not fit, 6.97 GiB too much, show the result");
     await summary.click();
     await planner.page.locator("#summary").waitFor({ state: "hidden" });
     const top = await planner.page.locator("#verdict").evaluate((element) => element.getBoundingClientRect().top);

@@ -34,7 +34,9 @@ async function isGguf(file: File): Promise<boolean> {
 async function changeByGguf(file: File): Promise<Partial<PlannerState>> {
   const { text, weightsBytes } = await readGguf(file);
   const model = { model: OWN_MODEL, source: text, file: file.name };
-  return { ...model, weights: weightsBytes === null ? "" : `${weightsBytes}` };
+  // One file of several holds only a part of the weights.
+  const isShard = /-\d{5}-of-(?!00001)\d{5}\.gguf$/i.test(file.name);
+  return { ...model, weights: weightsBytes === null || isShard ? "" : `${weightsBytes}` };
 }
 
 /** The parsed index of safetensors; null if the text is none. */

@@ -17,8 +17,8 @@ export async function readGguf(file: File): Promise<GgufText> {
   const [{ gguf }, { GgufReadError }] = await Promise.all([import("@huggingface/gguf"), import("@kv/config/gguf")]);
   try {
     const parsed = await gguf("https://file.invalid/model.gguf", { fetch: rangesOf(file) });
-    // The reader takes what is missing at the end of a file for zeros, which are keys without a name.
-    if (Object.hasOwn(parsed.metadata, "")) throw new Error("it ends before its metadata does; give more of the file");
+    // The reader takes what is missing at the end of a file for zeros, so that a number that was cut off looks whole.
+    if (file.size < metadataEnd(parsed)) throw new Error("it ends before its metadata does; give more of the file");
     return { text: textOf(parsed.metadata), weightsBytes: tensorBytes(parsed, file.size) };
   } catch (cause) {
     throw new GgufReadError(file.name, cause);
@@ -44,4 +44,14 @@ function tensorBytes({ tensorInfos, tensorDataOffset }: GGUFParseOutput, fileByt
   const start = Number(tensorDataOffset);
   const lastTensor = tensorInfos.reduce((most, { offset }) => Math.max(most, Number(offset)), 0);
   return tensorInfos.length > 0 && fileBytes > start + lastTensor ? fileBytes - start : null;
+}
+
+/** Where the metadata ends at the latest: the descriptions of the tensors follow it, then padding, then their data. */
+function metadataEnd({ metadata, tensorInfos, tensorDataOffset }: GGUFParseOutput): number {
+  const sizeBytes = metadata.version === 1 ? 4 : 8;
+  const described = tensorInfos.reduce((total, { name, shape }) => {
+    // Length and text of the name, number of dimensions, dimensions, type, offset.
+    return total + sizeBytes + new TextEncoder().encode(name).length + 4 + shape.length * sizeBytes + 4 + 8;
+  }, 0);
+  return Number(tensorDataOffset) - described;
 }

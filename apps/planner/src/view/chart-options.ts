@@ -80,12 +80,27 @@ function drawMarks(chart: uPlot, { budgetBytes, tokens }: ChartLook, color: (nam
   strokeLine(ctx, color("ink"), [3 * pixel, 4 * pixel], x, bbox.top, x, bbox.top + bbox.height);
   ctx.lineWidth = 2 * pixel;
   strokeLine(ctx, color("limit"), [], bbox.left, y, bbox.left + bbox.width, y);
-  ctx.font = `600 ${12 * pixel}px system-ui, sans-serif`;
-  ctx.fillStyle = color("limit");
+  drawLabel(ctx, `card: ${formatBytes(budgetBytes)}`, bbox.left + 6 * pixel, y - 4 * pixel, color);
+  ctx.restore();
+}
+
+/** The edge in the page's colour keeps the words legible on any area. */
+function drawLabel(
+  ctx: CanvasRenderingContext2D,
+  words: string,
+  x: number,
+  y: number,
+  color: (name: string) => string,
+): void {
+  ctx.font = `600 ${12 * devicePixelRatio}px system-ui, sans-serif`;
   ctx.textAlign = "left";
   ctx.textBaseline = "bottom";
-  ctx.fillText(`card: ${formatBytes(budgetBytes)}`, bbox.left + 6 * pixel, y - 4 * pixel);
-  ctx.restore();
+  ctx.lineJoin = "round";
+  ctx.lineWidth = 3 * devicePixelRatio;
+  ctx.strokeStyle = color("page");
+  ctx.strokeText(words, x, y);
+  ctx.fillStyle = color("limit");
+  ctx.fillText(words, x, y);
 }
 
 function strokeLine(

@@ -1,6 +1,7 @@
 import { groupLayers, type LayerGroup, type ModelShape, type PlanReport, type RuleLayers } from "@kv/config";
 import { element, table } from "./element.ts";
 import { holds, ranges } from "./layer-words.ts";
+import { swatch } from "./swatch.ts";
 import { bytes, count, KIND_LABELS, percent } from "./words.ts";
 
 /** What each kind of layer takes, over all cards and sequences. */
@@ -24,7 +25,7 @@ function row(
   group: LayerGroup | undefined,
   total: number,
 ): (Node | string)[] {
-  const label = element("span", { class: "key" }, element("span", { class: `swatch part-${kind}` }), KIND_LABELS[kind]);
+  const label = swatch(`part-${kind}`, KIND_LABELS[kind]);
   const places = element("span", {}, `${layers}`);
   if (group !== undefined) places.append(" ", indices(group));
   return [

@@ -13,8 +13,8 @@ export function limitList(report: PlanReport): HTMLElement {
     ["One sequence", bytes(report.bytesPerSequence)],
     ["The whole cache", `${bytes(report.totalBytes)}${report.numDevices > 1 ? ` on ${report.numDevices} cards` : ""}`],
   ];
-  // The engines count blocks in ways of their own, which their figures show.
-  if (blocks !== null && rule === "exact") {
+  // vLLM's blocks belong to groups of layers: its own figures count them.
+  if (blocks !== null && rule !== "vllm") {
     limits.push([`Most blocks of ${counted(blocks.tokensPerBlock, "token")} on one card`, count(blocks.maxBlocks)]);
   }
   const pairs = limits.map(([term, value]) => element("div", {}, element("dt", {}, term), element("dd", {}, value)));

@@ -1,6 +1,7 @@
 import type { PlanReport } from "@kv/config";
 import { freeBytes, type MemoryPart, memoryParts, usedBytes } from "../plan/memory-parts.ts";
 import { element, table } from "./element.ts";
+import { swatch } from "./swatch.ts";
 import { bytes, PART_LABELS, percent } from "./words.ts";
 
 /** One card's memory as a bar, and the same figures as a table that explains its colours. */
@@ -33,14 +34,13 @@ function segment(className: string, share: number): HTMLElement {
 function partsTable(parts: readonly MemoryPart[], report: PlanReport): HTMLElement {
   const { budgetBytes } = report;
   const free = freeBytes(report);
-  const rows = parts.map(({ name, bytes: size }) => [swatch(name), bytes(size), percent(size, budgetBytes)]);
-  const end = free >= 0 ? (["Free", free] as const) : (["Too much", -free] as const);
-  const last = [element("span", { class: "key" }, element("span", { class: "swatch free" }), end[0]), bytes(end[1])];
-  const made = table("One card", ["Part", "Bytes", "Of the card"], [...rows, [...last, percent(end[1], budgetBytes)]]);
+  const end = free >= 0 ? swatch("free", "Free") : swatch("beyond", "Too much");
+  const rows = [
+    ...parts.map(({ name, bytes: size }) => ({ label: swatch(`part-${name}`, PART_LABELS[name]), size })),
+    { label: end, size: Math.abs(free) },
+  ];
+  const cells = rows.map(({ label, size }) => [label, bytes(size), percent(size, budgetBytes)]);
+  const made = table("One card", ["Part", "Bytes", "Of the card"], cells);
   made.classList.add("parts");
   return made;
-}
-
-function swatch(name: MemoryPart["name"]): HTMLElement {
-  return element("span", { class: "key" }, element("span", { class: `swatch part-${name}` }), PART_LABELS[name]);
 }
