@@ -30,8 +30,12 @@ Napi::Promise Completions::promise_for(Napi::Env env, Stream& stream) {
   napi_value promise = nullptr;
   require(env, napi_create_promise(env, &deferred, &promise));
   try {
-    stream.when_done(
-        [self = shared_from_this(), deferred](std::exception_ptr failure) { self->send(deferred, failure); });
+    // Made now: on the stream's thread nobody could be told that there is no memory for it.
+    const auto made = std::make_shared<std::unique_ptr<Done>>(std::make_unique<Done>(Done{deferred, nullptr}));
+    stream.when_done([self = shared_from_this(), made](std::exception_ptr failure) {
+      (*made)->failure = std::move(failure);
+      self->send(std::move(*made));
+    });
   } catch (...) {
     napi_reject_deferred(env, deferred, to_js_error(env, std::current_exception()).Value());
     return Napi::Promise(env, promise);
@@ -40,8 +44,7 @@ Napi::Promise Completions::promise_for(Napi::Env env, Stream& stream) {
   return Napi::Promise(env, promise);
 }
 
-void Completions::send(napi_deferred deferred, std::exception_ptr failure) {
-  auto done = std::make_unique<Done>(Done{deferred, std::move(failure)});
+void Completions::send(std::unique_ptr<Done> done) {
   const std::scoped_lock lock(mutex_);
   if (function_ == nullptr) return;
   if (napi_call_threadsafe_function(function_, done.get(), napi_tsfn_nonblocking) == napi_ok) done.release();
@@ -52,10 +55,12 @@ void Completions::settle(napi_env env, napi_value, void* context, void* data) {
   if (env == nullptr) return;
   auto& self = *static_cast<Completions*>(context);
   if (--self.num_pending_ == 0) napi_unref_threadsafe_function(env, self.function_);
-  if (done->failure) {
-    napi_reject_deferred(env, done->deferred, to_js_error(env, done->failure).Value());
-  } else {
+  try {
+    if (done->failure) throw to_js_error(env, done->failure);
     napi_resolve_deferred(env, done->deferred, Napi::Env(env).Undefined());
+  } catch (const Napi::Error& error) {
+    // Either that one, or what making it threw: nothing may leave through Node's own frames.
+    napi_reject_deferred(env, done->deferred, error.Value());
   }
 }
 
@@ -69,7 +74,11 @@ Napi::Error to_js_error(Napi::Env env, const Error& error) {
     }
   }
   const auto& make_error = Environment::of(env).make_error;
-  if (make_error.IsEmpty()) return Napi::Error::New(env, error.what());
+  if (make_error.IsEmpty()) {
+    Napi::Error plain = Napi::Error::New(env, error.what());
+    plain.Set("code", error.code());
+    return plain;
+  }
   const Napi::Value made =
       make_error.Call({Napi::String::New(env, error.code()), Napi::String::New(env, error.what()), fields});
   return Napi::Error(env, made);

@@ -25,7 +25,7 @@ class Completions : public std::enable_shared_from_this<Completions> {
   };
 
   static void settle(napi_env env, napi_value, void* context, void* data);
-  void send(napi_deferred deferred, std::exception_ptr failure);
+  void send(std::unique_ptr<Done> done);
 
   std::mutex mutex_;
   napi_threadsafe_function function_ = nullptr;  // null once the environment has gone

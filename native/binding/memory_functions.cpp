@@ -38,7 +38,9 @@ Napi::Value is_resident(const Arguments& args) {
 
 /// adjustExternalMemory(deltaBytes)
 Napi::Value adjust_external_memory(const Arguments& args) {
-  Napi::MemoryManagement::AdjustExternalMemory(args.env(), static_cast<int64_t>(args.number(0, "deltaBytes")));
+  // V8 ends the process for a change that it takes for an error.
+  constexpr int64_t limit = int64_t{1} << 53;
+  Napi::MemoryManagement::AdjustExternalMemory(args.env(), args.whole(0, "deltaBytes", -limit));
   return args.env().Undefined();
 }
 
