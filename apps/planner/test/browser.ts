@@ -19,6 +19,9 @@ const FLAGS = [
 ];
 const root = path.resolve(import.meta.dirname, "..");
 
+/** What building the page and starting a browser, or a whole test, may take on a machine that is busy with other things. */
+export const PATIENCE_MS = 300_000;
+
 /** True if the tests that need a browser are to be skipped: `KV_SKIP_BROWSER=1`. */
 export const skipsBrowser: boolean = process.env["KV_SKIP_BROWSER"] === "1";
 
@@ -45,7 +48,7 @@ export class Site {
     await build({ root, logLevel: "error", build: { outDir, emptyOutDir: true } });
     const serving = { host: "127.0.0.1", port: 0, strictPort: true };
     const server = await preview({ root, logLevel: "error", build: { outDir }, preview: serving });
-    const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS, timeout: PATIENCE_MS });
     return new Site(outDir, server, browser);
   }
 
@@ -59,6 +62,7 @@ export class Site {
   /** Opens the page in a window of its own, which shares nothing with the others. */
   async open(fragment = "", options: BrowserContextOptions = {}): Promise<PlannerPage> {
     const context = await this.#browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    context.setDefaultTimeout(PATIENCE_MS);
     const page = new PlannerPage(await context.newPage(), this.address);
     await page.goto(fragment);
     return page;

@@ -1,6 +1,6 @@
 import { findPreset } from "@kv/config/presets";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Site, skipsBrowser } from "./browser.ts";
+import { PATIENCE_MS, Site, skipsBrowser } from "./browser.ts";
 import { ggufBytes } from "./gguf-bytes.ts";
 import type { PlannerPage } from "./planner-page.ts";
 
@@ -23,16 +23,17 @@ async function paste({ page }: PlannerPage, text: string): Promise<void> {
   await page.evaluate((copied) => navigator.clipboard.writeText(copied), text);
   await page.keyboard.press("Control+A");
   await page.keyboard.press("Control+V");
+  await page.waitForFunction((copied) => (document.activeElement as HTMLTextAreaElement).value === copied, text);
 }
 
-describe.skipIf(skipsBrowser)("a model of one's own", () => {
+describe.skipIf(skipsBrowser)("a model of one's own", { timeout: PATIENCE_MS }, () => {
   let site: Site;
   beforeAll(async () => {
     site = await Site.start();
-  });
+  }, PATIENCE_MS);
   afterAll(async () => {
     await site.stop();
-  });
+  }, PATIENCE_MS);
 
   async function openForPaste(): Promise<PlannerPage> {
     const planner = await site.open("context=8192&sequences=1", { permissions: ["clipboard-read", "clipboard-write"] });

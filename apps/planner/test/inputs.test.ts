@@ -1,17 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Site, skipsBrowser } from "./browser.ts";
+import { PATIENCE_MS, Site, skipsBrowser } from "./browser.ts";
 import { textOf } from "./planner-page.ts";
 
 const GIB = 2 ** 30;
 
-describe.skipIf(skipsBrowser)("the page's inputs", () => {
+describe.skipIf(skipsBrowser)("the page's inputs", { timeout: PATIENCE_MS }, () => {
   let site: Site;
   beforeAll(async () => {
     site = await Site.start();
-  });
+  }, PATIENCE_MS);
   afterAll(async () => {
     await site.stop();
-  });
+  }, PATIENCE_MS);
 
   test("it opens with a plan, and asks for nothing beyond its own files", async () => {
     const planner = await site.open();

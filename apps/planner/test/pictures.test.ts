@@ -1,7 +1,7 @@
 import { parseBytes } from "@kv/config";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Site, skipsBrowser } from "./browser.ts";
-import { type Color, countColors, paletteOf, pixelsOf } from "./pixels.ts";
+import { PATIENCE_MS, Site, skipsBrowser } from "./browser.ts";
+import { type Color, countColors, type Pixels, paletteOf, pixelsOf } from "./pixels.ts";
 import { type PlannerPage, textOf } from "./planner-page.ts";
 
 /** Labels of parts by the names of their colours. */
@@ -24,10 +24,16 @@ const PLANS = [
 ] as const;
 
 /** Of a screenshot of the bar, the share of its width that has the colour of each part. */
-async function barShares({ page }: PlannerPage): Promise<Map<string, number>> {
-  const pixels = await pixelsOf(page, await page.locator(".track").screenshot());
+async function barShares(planner: PlannerPage): Promise<Map<string, number>> {
+  const { page } = planner;
+  const pixels = await pixelsOf(page, await planner.picture(".track"));
   const counts = countColors(pixels.row(pixels.height / 2), await paletteOf(page, Object.keys(PARTS)));
   return new Map([...counts].map(([name, count]) => [name, count / pixels.width]));
+}
+
+/** The plot of the chart, which is painted on a canvas below an empty layer of its size. */
+async function plotOf(planner: PlannerPage): Promise<Pixels> {
+  return await pixelsOf(planner.page, await planner.picture(".u-over"));
 }
 
 function luminance([red, green, blue]: Color): number {
@@ -58,14 +64,14 @@ async function texts({ page }: PlannerPage): Promise<{ text: string; ink: number
   });
 }
 
-describe.skipIf(skipsBrowser)("the page's pictures", () => {
+describe.skipIf(skipsBrowser)("the page's pictures", { timeout: PATIENCE_MS }, () => {
   let site: Site;
   beforeAll(async () => {
     site = await Site.start();
-  });
+  }, PATIENCE_MS);
   afterAll(async () => {
     await site.stop();
-  });
+  }, PATIENCE_MS);
 
   test.each(PLANS)("the bar is coloured as its table says: %s", async (fragment) => {
     const planner = await site.open(fragment);
@@ -91,11 +97,7 @@ describe.skipIf(skipsBrowser)("the page's pictures", () => {
       .locator("table", { hasText: "Memory of one card by" })
       .locator("thead th")
       .allTextContents();
-    const box = await page.locator(".u-over").boundingBox();
-    if (box === null) throw new Error("the chart has no plot");
-    // The plot is painted on a canvas below an empty layer of its size.
-    const shot = await page.screenshot({ clip: box, fullPage: true });
-    const pixels = await pixelsOf(page, shot);
+    const pixels = await plotOf(planner);
     const palette = await paletteOf(page, [...Object.keys(PARTS), "limit", "page"]);
     const limitRow = countColors(pixels.column(pixels.width - 2), palette);
     expect(limitRow.get("limit")).toBeGreaterThanOrEqual(1);
@@ -125,9 +127,7 @@ describe.skipIf(skipsBrowser)("the page's pictures", () => {
 
   test("what goes beyond the card fades above its limit", async () => {
     const planner = await site.open("sequences=16");
-    const box = await planner.page.locator(".u-over").boundingBox();
-    if (box === null) throw new Error("the chart has no plot");
-    const pixels = await pixelsOf(planner.page, await planner.page.screenshot({ clip: box, fullPage: true }));
+    const pixels = await plotOf(planner);
     const palette = await paletteOf(planner.page, ["part-full", "part-weights", "page", "limit"]);
     const [full, page] = [palette.get("part-full"), palette.get("page")];
     if (full === undefined || page === undefined) throw new Error("the page has no such colours");
@@ -159,13 +159,13 @@ describe.skipIf(skipsBrowser)("the page's pictures", () => {
   test("dark and light are what the reader's system asks for, also when it changes its mind", async () => {
     const planner = await site.open("", { colorScheme: "dark" });
     const corner = async (): Promise<number> => {
-      return luminance((await pixelsOf(planner.page, await planner.page.screenshot())).at(2, 2));
+      return luminance((await pixelsOf(planner.page, await planner.picture())).at(2, 2));
     };
     expect(await corner()).toBeLessThan(0.05);
-    const dark = await planner.page.locator(".chart canvas").screenshot();
     await planner.page.emulateMedia({ colorScheme: "light" });
     expect(await corner()).toBeGreaterThan(0.85);
-    expect(dark.equals(await planner.page.locator(".chart canvas").screenshot())).toBe(false);
+    const [plot, light] = [await plotOf(planner), await paletteOf(planner.page, ["part-full", "part-weights"])];
+    expect(countColors(plot.column(plot.width - 3), light).get("part-full")).toBeGreaterThan(50);
     expect((await barShares(planner)).get("part-weights")).toBeCloseTo(0.623, 2);
   });
 

@@ -69,7 +69,22 @@ export class PlannerPage {
     return new Map(rows.map(([part = "", size = ""]) => [part, parseBytes(size)]));
   }
 
-  /** Drops a file on the page. */
+  /**
+   * A picture of an element, or of the window, that shows the page as it is now: taken once the frames are painted in which
+   * changes of size and of colours are answered.
+   */
+  async picture(selector?: string): Promise<Buffer> {
+    if (selector !== undefined) await this.page.locator(selector).waitFor();
+    await this.page.evaluate(async () => {
+      for (let frames = 0; frames < 3; frames += 1) await new Promise((resolve) => requestAnimationFrame(resolve));
+    });
+    if (selector === undefined) return await this.page.screenshot();
+    const clip = await this.page.locator(selector).boundingBox();
+    if (clip === null) throw new Error(`${selector} is not on the page`);
+    return await this.page.screenshot({ clip, fullPage: true });
+  }
+
+  /** Drops a file on the page, and waits for what the page says of it: something else than it said before. */
   async drop(name: string, contents: Buffer | string): Promise<void> {
     const transfer = await this.page.evaluateHandle(
       ([fileName = "", data = ""]) => {
@@ -79,9 +94,13 @@ export class PlannerPage {
       },
       [name, (typeof contents === "string" ? Buffer.from(contents) : contents).toString("base64")],
     );
+    const said = await this.fileStatus();
     await this.page.dispatchEvent("body", "dragover", { dataTransfer: transfer });
     await this.page.dispatchEvent("body", "drop", { dataTransfer: transfer });
-    await this.page.locator(".file-status:not([hidden])").waitFor();
+    await this.page.waitForFunction((before) => {
+      const status = document.querySelector<HTMLElement>(".file-status:not([hidden])");
+      return status !== null && status.textContent !== before;
+    }, said);
   }
 
   /** What the page says of the last file. */
