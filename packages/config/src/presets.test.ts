@@ -40,4 +40,8 @@ test("cards have ids of their own, bytes and a source", () => {
     expect(source).toMatch(/^https:/);
   }
   expect(findCard("H100-80GB")?.bytes).toBe(85_520_809_984);
+  // Sold as 141 GB and 180 GB: the driver reports these MiB.
+  expect(findCard("h200")?.bytes).toBe(143_771 * 2 ** 20);
+  expect(findCard("b200")?.bytes).toBe(183_359 * 2 ** 20);
+  expect(CARDS.map(({ bytes }) => bytes)).toEqual(CARDS.map(({ bytes }) => bytes).toSorted((left, right) => left - right));
 });

@@ -30,6 +30,8 @@ export const CARDS: readonly Card[] = [
   card("h100-80gb", "NVIDIA H100 80GB", 81_559, CLOUD_TOTALS),
   card("a100-80gb", "NVIDIA A100 80GB", 81_920, CLOUD_TOTALS),
   card("rtx-pro-6000", "NVIDIA RTX PRO 6000 Blackwell", 97_887, "https://github.com/vllm-project/recipes/pull/831"),
+  card("h200", "NVIDIA H200", 143_771, "https://github.com/sgl-project/sglang/issues/3196"),
+  card("b200", "NVIDIA B200", 183_359, "https://github.com/NVIDIA/TensorRT-LLM/issues/10278"),
 ];
 
 /** The card with this id. */
