@@ -6,6 +6,7 @@ import type { EvictionPolicy, PolicyContext, PolicyFactory } from "./eviction-po
 import type { NamespaceTable } from "./namespace-table.ts";
 import type { PrefixIndex } from "./prefix-index.ts";
 import { BLOCKS_PER_SAMPLE, Residency } from "./residency.ts";
+import type { SizeClass } from "./size-class.ts";
 
 /** Who wants to know what enters and leaves the cache. */
 export interface CacheObserver {
@@ -19,7 +20,8 @@ const RESIDENCY_MASK: number = BLOCKS_PER_SAMPLE - 1;
 
 /** What a `BlockAllocator` works on. */
 export interface BlockAllocatorOptions {
-  numBlocks: number;
+  /** The blocks, by size. */
+  sizes: readonly SizeClass[];
   index: PrefixIndex;
   namespaces: NamespaceTable;
   policy: PolicyFactory;
@@ -30,7 +32,7 @@ export interface BlockAllocatorOptions {
   work: BlockWork;
 }
 
-/** The list of free blocks; the policy's lists come behind it. */
+/** The list of free blocks of the first size; those of other sizes and the policies' come behind it. */
 const FREE = 0;
 /** A power of two: less for small pools, where it would outweigh the rest. */
 const evictionLogLength = (numBlocks: number): number =>
@@ -52,14 +54,16 @@ export class BlockAllocator {
   readonly owner: Int32Array;
   readonly timesReused: Uint8Array;
   readonly evictions: EvictionLog;
-  readonly policy: EvictionPolicy;
+  readonly sizes: readonly SizeClass[];
+  /** The order of eviction among the blocks of each size. */
+  readonly policies: readonly EvictionPolicy[];
   /** Undefined while nobody listens. */
   observer: CacheObserver | undefined;
   readonly residency: Residency;
   readonly #index: PrefixIndex;
   readonly #namespaces: NamespaceTable;
   readonly #lists: BlockLists;
-  readonly #context: PolicyContext;
+  readonly #contexts: readonly PolicyContext[];
   readonly #essential: Uint8Array;
   readonly #lastHeldMs: Uint32Array;
   readonly #parked: Uint8Array;
@@ -69,8 +73,10 @@ export class BlockAllocator {
   readonly #work: BlockWork;
   readonly #notifiesPolicy: boolean;
   #nowMs = 0;
-  #numFree: number;
-  #numCached = 0;
+  /** By size. */
+  readonly #ends: Int32Array;
+  readonly #numFree: Int32Array;
+  readonly #numCached: Int32Array;
   #numPinned = 0;
   #numCapped = 0;
   #numParked = 0;
@@ -78,8 +84,13 @@ export class BlockAllocator {
   #numRemoved = 0;
 
   constructor(options: BlockAllocatorOptions) {
-    const { numBlocks, index } = options;
+    const { sizes, index } = options;
+    const numBlocks = sizes.reduce((sum, size) => sum + size.numBlocks, 0);
     this.numBlocks = numBlocks;
+    this.sizes = sizes;
+    this.#ends = Int32Array.from(sizes, ({ firstBlock, numBlocks: count }) => firstBlock + count);
+    this.#numFree = Int32Array.from(sizes, ({ numBlocks: count }) => count);
+    this.#numCached = new Int32Array(sizes.length);
     this.#index = index;
     this.#namespaces = options.namespaces;
     this.#essential = options.essentialUnits;
@@ -92,29 +103,45 @@ export class BlockAllocator {
     this.#lastHeldMs = new Uint32Array(numBlocks);
     this.#parked = new Uint8Array(numBlocks);
     this.#nodeHolds = options.essentialUnits.includes(1) ? undefined : new Int32Array(index.numNodes);
-    this.#lists = new BlockLists(numBlocks, 1);
-    for (let block = 0; block < numBlocks; block++) this.#lists.pushLast(FREE, block);
-    this.#numFree = numBlocks;
-    this.#context = this.#policyContext();
-    this.policy = options.policy(this.#context);
-    this.#notifiesPolicy = this.policy.stored !== undefined;
+    this.#lists = new BlockLists(numBlocks, sizes.length);
+    for (let block = 0; block < numBlocks; block++) this.#lists.pushLast(FREE + this.sizeOf(block), block);
+    this.#contexts = sizes.map((size) => this.#policyContext(size));
+    this.policies = this.#contexts.map(options.policy);
+    this.#notifiesPolicy = this.policies.some((policy) => policy.stored !== undefined);
     this.residency = new Residency(numBlocks);
     this.evictions = new EvictionLog(evictionLogLength(numBlocks), options.namespaces);
   }
 
   /** Blocks that nobody holds and that hold nothing known. */
   get numFree(): number {
-    return this.#numFree;
+    return sum(this.#numFree);
   }
 
   /** Blocks that nobody holds and that hold a known prefix. All of them can be evicted. */
   get numCached(): number {
-    return this.#numCached;
+    return sum(this.#numCached);
+  }
+
+  /** Free blocks of a size. */
+  numFreeOf(size: number): number {
+    return this.#numFree[size] as number;
+  }
+
+  /** Cached blocks of a size. */
+  numCachedOf(size: number): number {
+    return this.#numCached[size] as number;
+  }
+
+  /** The size of a block, as a number of `sizes`. */
+  sizeOf(block: number): number {
+    let size = 0;
+    while (block >= (this.#ends[size] as number)) size++;
+    return size;
   }
 
   /** Blocks that sequences or pins hold. */
   get numHeld(): number {
-    return this.numBlocks - this.#numFree - this.#numCached;
+    return this.numBlocks - this.numFree - this.numCached;
   }
 
   /** Blocks that at least one pin holds. */
@@ -154,14 +181,17 @@ export class BlockAllocator {
     return (this.#nowMs - (this.#lastHeldMs[block] as number)) >>> 0;
   }
 
-  /** Takes a free block for a namespace, or evicts one; -1 if there is neither. Then nothing has changed. */
-  allocate(namespace: number): number {
-    let block = this.#lists.first(FREE);
+  /**
+   * Takes a free block of a size for a namespace, or evicts one; -1 if there is neither. Then nothing has changed. One
+   * that `isBlank` is zero on the device, whoever had it before.
+   */
+  allocate(namespace: number, size: number, isBlank = false): number {
+    let block = this.#lists.first(FREE + size);
     if (block >= 0) {
       this.#lists.remove(block);
-      this.#numFree--;
+      this.#numFree[size] = (this.#numFree[size] as number) - 1;
     } else {
-      block = this.#victim();
+      block = this.#victim(size);
       if (block < 0) return NONE;
       this.#uncount(block);
       this.#detach(block, "space", namespace);
@@ -171,7 +201,7 @@ export class BlockAllocator {
     const namespaces = this.#namespaces;
     namespaces.used[namespace] = (namespaces.used[namespace] as number) + 1;
     const before = this.owner[block] as number;
-    this.#work.allocated(block, before, namespace);
+    this.#work.allocated(block, before, namespace, isBlank);
     if (before !== namespace) this.#changeOwner(block, before, namespace);
     return block;
   }
@@ -209,7 +239,8 @@ export class BlockAllocator {
     const { cached } = this.#namespaces;
     cached[namespace] = (cached[namespace] as number) + 1;
     this.#lastHeldMs[block] = this.#nowMs;
-    this.#numCached++;
+    const size = this.sizeOf(block);
+    this.#numCached[size] = (this.#numCached[size] as number) + 1;
     this.policyOf(block).insert(block, deepest);
   }
 
@@ -219,7 +250,7 @@ export class BlockAllocator {
     // A parked block is needed no longer by its children when it gets a twin.
     if (this.#numParked > 0) this.#unpark(node);
     this.#numStored++;
-    if (this.#notifiesPolicy) this.policy.stored?.(block);
+    if (this.#notifiesPolicy) this.policies[this.sizeOf(block)]?.stored?.(block);
     if ((block & RESIDENCY_MASK) === 0) this.residency.stored(block, this.#nowMs);
     if (this.observer !== undefined) this.observer.stored(block, node);
   }
@@ -295,10 +326,12 @@ export class BlockAllocator {
     return this.#lists.has(block);
   }
 
-  /** The policy that decides about a block: the pool's, or its namespace's own if that has a cap. */
+  /** The policy that decides about a block: its size's, or its namespace's own if that has a cap. */
   policyOf(block: number): EvictionPolicy {
-    if (this.#numCapped === 0) return this.policy;
-    return this.#namespaces.policies[this.owner[block] as number] ?? this.policy;
+    const size = this.sizeOf(block);
+    const ofSize = this.policies[size] as EvictionPolicy;
+    if (this.#numCapped === 0) return ofSize;
+    return this.#namespaces.policies[this.owner[block] as number]?.[size] ?? ofSize;
   }
 
   /** Gives a namespace with a cap an order of its own, or takes it away. Walks the whole pool. */
@@ -312,16 +345,17 @@ export class BlockAllocator {
     blocks.sort((a, b) => this.idleMs(b) - this.idleMs(a));
     for (const block of blocks) this.policyOf(block).remove(block);
     this.#numCapped += (policy === undefined ? 0 : 1) - (policies[namespace] === undefined ? 0 : 1);
-    policies[namespace] = policy?.(this.#context);
+    policies[namespace] = policy === undefined ? undefined : this.#contexts.map(policy);
     for (const block of blocks) {
       if (this.#parked[block] === 0) this.policyOf(block).insert(block, false);
     }
     if (policy !== undefined) this.#keepCap(namespace);
   }
 
-  #policyContext(): PolicyContext {
+  #policyContext(size: SizeClass): PolicyContext {
     return {
       numBlocks: this.numBlocks,
+      numOwnBlocks: size.numBlocks,
       lists: this.#lists,
       timesReused: this.timesReused,
       prefixHashOf: (block) => this.#index.hashOf(this.#index.nodeOf(block)),
@@ -344,47 +378,55 @@ export class BlockAllocator {
     const { cached, used } = this.#namespaces;
     cached[namespace] = (cached[namespace] as number) - 1;
     used[namespace] = (used[namespace] as number) + 1;
-    this.#numCached--;
+    this.#countCached(block, -1);
     this.#unsetParked(block);
     this.policyOf(block).reuse(block);
   }
 
+  #countCached(block: number, change: number): void {
+    const size = this.sizeOf(block);
+    this.#numCached[size] = (this.#numCached[size] as number) + change;
+  }
+
   #free(block: number): void {
-    this.#lists.pushFirst(FREE, block);
-    this.#numFree++;
+    const size = this.sizeOf(block);
+    this.#lists.pushFirst(FREE + size, block);
+    this.#numFree[size] = (this.#numFree[size] as number) + 1;
   }
 
   /** The block to evict next, or -1. Candidates that a cached child needs are parked until that has gone. */
-  #victim(): number {
-    let block = this.#candidate();
+  #victim(size: number): number {
+    let block = this.#candidate(size);
     while (block >= 0 && this.hasDependents(block)) {
       this.policyOf(block).remove(block);
       this.#setParked(block);
-      block = this.#candidate();
+      block = this.#candidate(size);
     }
     return block;
   }
 
-  /** Over the pool's order and those of capped namespaces: of their candidates the one not used for longest. */
-  #candidate(): number {
-    let best = this.policy.candidate();
+  /** Over the size's order and those of capped namespaces: of their candidates the one not used for longest. */
+  #candidate(size: number): number {
+    let best = (this.policies[size] as EvictionPolicy).candidate();
     if (this.#numCapped === 0) return best;
-    for (const policy of this.#namespaces.policies) {
-      const block = policy?.candidate() ?? NONE;
-      if (block >= 0 && (best < 0 || this.idleMs(block) > this.idleMs(best))) best = block;
-    }
+    for (const policies of this.#namespaces.policies) best = this.#longestIdle(best, policies?.[size]);
     return best;
   }
 
+  #longestIdle(best: number, policy: EvictionPolicy | undefined): number {
+    const block = policy?.candidate() ?? NONE;
+    return block >= 0 && (best < 0 || this.idleMs(block) > this.idleMs(best)) ? block : best;
+  }
+
   #keepCap(namespace: number): void {
-    const policy = this.#namespaces.policies[namespace];
+    const policies = this.#namespaces.policies[namespace];
     const cap = this.#namespaces.quota(namespace)?.maxCachedBlocks;
-    if (policy === undefined || cap === undefined) return;
+    if (policies === undefined || cap === undefined) return;
     while ((this.#namespaces.cached[namespace] as number) > cap) {
-      const block = policy.candidate();
+      const block = policies.reduce((best, policy) => this.#longestIdle(best, policy), NONE);
       if (block < 0) return;
       if (this.hasDependents(block)) {
-        policy.remove(block);
+        this.policyOf(block).remove(block);
         this.#setParked(block);
       } else this.#drop(block, "namespace-cap");
     }
@@ -451,7 +493,7 @@ export class BlockAllocator {
     const namespace = this.owner[block] as number;
     const { cached } = this.#namespaces;
     cached[namespace] = (cached[namespace] as number) - 1;
-    this.#numCached--;
+    this.#countCached(block, -1);
     this.#unsetParked(block);
     this.policyOf(block).remove(block);
   }
@@ -509,4 +551,10 @@ export class BlockAllocator {
     const from = this.owner[block] as number;
     this.evictions.add(block, reason, from, forNamespace, this.idleMs(block), this.timesReused[block] as number);
   }
+}
+
+function sum(counts: Int32Array): number {
+  let total = 0;
+  for (let i = 0; i < counts.length; i++) total += counts[i] as number;
+  return total;
 }

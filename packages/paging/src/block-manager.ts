@@ -1,4 +1,5 @@
 import { BlockAllocator } from "./block-allocator.ts";
+import { BlockDemand } from "./block-demand.ts";
 import type { BlockId } from "./block-id.ts";
 import { BlockTable, type TableRegistry } from "./block-table.ts";
 import { type BlockOperation, BlockWork, type ScrubPolicy } from "./block-work.ts";
@@ -22,6 +23,7 @@ import { checkRetention } from "./retention.ts";
 import { releaseSequence, Sequence, type SequenceOptions } from "./sequence.ts";
 import { appendTokens } from "./sequence-append.ts";
 import { takeMatch } from "./sequence-take.ts";
+import { type SizeClass, type SizeClassSpec, sizeClasses } from "./size-class.ts";
 import { checkTokens, type KeyedRange, TokenKeys } from "./token-keys.ts";
 import { type PoolUsage, poolUsage } from "./usage.ts";
 
@@ -29,8 +31,13 @@ import { type PoolUsage, poolUsage } from "./usage.ts";
 export interface BlockManagerOptions {
   numBlocks: number;
   tokensPerBlock: number;
-  /** For the accounts; all blocks are of this size. Default 1: then bytes count blocks. */
+  /** For the accounts. Default 1: then bytes count blocks. */
   bytesPerBlock?: number;
+  /**
+   * Blocks of other sizes, for layer groups whose blocks do not come out equal. The blocks of each size are numbered
+   * behind those of the sizes before it.
+   */
+  moreSizes?: readonly SizeClassSpec[];
   /** Default: one group that keeps every token. */
   groups?: readonly LayerGroupSpec[];
   /** Which cached block goes first. Default "reuse-rate". */
@@ -88,7 +95,8 @@ export interface ManagerCounters {
 export class BlockManager {
   readonly numBlocks: number;
   readonly tokensPerBlock: number;
-  readonly bytesPerBlock: number;
+  /** Blocks by size; most pools have one. */
+  readonly sizes: readonly SizeClass[];
   readonly maxPinnedBlocks: number;
   /** What enters and leaves the cache, for routers and other caches. */
   readonly events: CacheEvents;
@@ -103,7 +111,7 @@ export class BlockManager {
     this.#pool = makePool(options);
     this.numBlocks = this.#pool.allocator.numBlocks;
     this.tokensPerBlock = this.#pool.tokensPerBlock;
-    this.bytesPerBlock = this.#pool.bytesPerBlock;
+    this.sizes = this.#pool.allocator.sizes;
     const cap = options.maxPinnedBlocks ?? Math.floor(this.numBlocks / 4);
     this.maxPinnedBlocks = checkInteger("maxPinnedBlocks", cap, 0, this.numBlocks);
     this.events = new CacheEvents(this.#pool);
@@ -269,12 +277,11 @@ export class BlockManager {
 }
 
 function makePool(options: BlockManagerOptions): Pool {
-  const numBlocks = checkInteger("numBlocks", options.numBlocks, 1);
+  const sizes = sizeClasses([options, ...(options.moreSizes ?? [])]);
   const tokensPerBlock = checkInteger("tokensPerBlock", options.tokensPerBlock, 1, 65536);
-  const bytesPerBlock = checkInteger("bytesPerBlock", options.bytesPerBlock ?? 1, 1, Number.MAX_SAFE_INTEGER);
   const scrub = checkOneOf("scrub", options.scrub ?? "never", ["never", "between-namespaces", "always"] as const);
   const policy = policyFactory(options.policy ?? "reuse-rate");
-  const groups = layerGroups(options.groups ?? [{ name: "all", kind: "full" }], tokensPerBlock, bytesPerBlock);
+  const groups = layerGroups(options.groups ?? [{ name: "all", kind: "full" }], tokensPerBlock, sizes);
   const groupOfUnit = groups.flatMap((group) => new Array<LayerGroup>(group.blocksPerSpan).fill(group));
   const units = groupOfUnit.map((_, unit) => unit);
   const essentialUnits = Uint8Array.from(groupOfUnit, (group) => (isEssential(group) ? 1 : 0));
@@ -282,21 +289,20 @@ function makePool(options: BlockManagerOptions): Pool {
   const namespaces = new NamespaceTable();
   const work = new BlockWork(scrub);
   const index = new PrefixIndex({
-    numBlocks,
+    numBlocks: sizes.reduce((sum, size) => sum + size.numBlocks, 0),
     tokensPerBlock,
     numUnits: units.length,
-    // A node has all of its essential blocks or is gone.
-    numNodes: Math.ceil(numBlocks / Math.max(1, essentialUnits.filter((each) => each === 1).length)),
+    numNodes: mostNodes(sizes, groups),
     tokenKeys: keys,
     ...(options.prefixHash === undefined ? {} : { prefixHash: options.prefixHash }),
   });
   const clock = options.clock ?? (() => performance.now());
-  const allocator = new BlockAllocator({ numBlocks, index, namespaces, policy, essentialUnits, clock, work });
+  const allocator = new BlockAllocator({ sizes, index, namespaces, policy, essentialUnits, clock, work });
   return {
     tokensPerBlock,
-    bytesPerBlock,
     groups,
     groupOfUnit,
+    sizeOfUnit: Uint8Array.from(groupOfUnit, ({ sizeClass }) => sizeClass),
     tokenUnits: units.filter((unit) => groupOfUnit[unit]?.kind !== "state"),
     stateUnits: units.filter((unit) => groupOfUnit[unit]?.kind === "state"),
     hasWindows: groups.some(({ kind }) => kind === "sliding" || kind === "chunked"),
@@ -305,7 +311,19 @@ function makePool(options: BlockManagerOptions): Pool {
     namespaces,
     work,
     keys,
+    demand: new BlockDemand(sizes.length),
     path: new Int32Array(1024),
     oneToken: new Int32Array(1),
   };
+}
+
+/** A node has all of its essential blocks or is gone; without essential groups it may have one block of any. */
+function mostNodes(sizes: readonly SizeClass[], groups: readonly LayerGroup[]): number {
+  const needed = new Int32Array(sizes.length);
+  for (const group of groups) {
+    if (isEssential(group)) needed[group.sizeClass] = (needed[group.sizeClass] as number) + group.blocksPerSpan;
+  }
+  const counts = sizes.map(({ numBlocks }) => numBlocks);
+  if (!needed.some((count) => count > 0)) return counts.reduce((sum, count) => sum + count);
+  return Math.min(...counts.map((count, size) => Math.ceil(count / (needed[size] as number))));
 }

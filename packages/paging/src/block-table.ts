@@ -2,6 +2,7 @@ import { type BlockId, NONE } from "./block-id.ts";
 import { checkInteger } from "./check.ts";
 import { DisposedError, PositionError } from "./errors.ts";
 import type { LayerGroup } from "./layer-group.ts";
+import { bytesOf } from "./pool.ts";
 import { forEachHeldBlock, releaseSequence, reservePending, type Sequence } from "./sequence.ts";
 import { appendTokens } from "./sequence-append.ts";
 import { forkSequence } from "./sequence-fork.ts";
@@ -171,20 +172,14 @@ export class BlockTable {
   /** Blocks that the sequence holds, alone and with others. Looks at each of them. */
   usage(): TableUsage {
     this.#checkAlive();
-    const { references } = this.#sequence.pool.allocator;
-    const { bytesPerBlock } = this.#sequence.pool;
-    let ownBlocks = 0;
-    let sharedBlocks = 0;
+    const { pool } = this.#sequence;
+    const usage = { ownBlocks: 0, sharedBlocks: 0, ownBytes: 0, sharedBytes: 0 };
     forEachHeldBlock(this.#sequence, (block) => {
-      if (references[block] === 1) ownBlocks++;
-      else sharedBlocks++;
+      const isOwn = pool.allocator.references[block] === 1;
+      usage[isOwn ? "ownBlocks" : "sharedBlocks"]++;
+      usage[isOwn ? "ownBytes" : "sharedBytes"] += bytesOf(pool, block);
     });
-    return {
-      ownBlocks,
-      sharedBlocks,
-      ownBytes: ownBlocks * bytesPerBlock,
-      sharedBytes: sharedBlocks * bytesPerBlock,
-    };
+    return usage;
   }
 
   /** Gives all blocks back, the deepest first; may be called again. */

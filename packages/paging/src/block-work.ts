@@ -6,7 +6,7 @@ export type ScrubPolicy = "never" | "between-namespaces" | "always";
 /** Something to do on the device, because the bookkeeping has assumed that it is done. */
 export type BlockOperation =
   | {
-      /** Overwrite these blocks with zeros: they held another owner's tokens. */
+      /** Overwrite these blocks with zeros: they held another owner's tokens, or a state begins in them. */
       readonly kind: "scrub";
       readonly blocks: readonly BlockId[];
     }
@@ -35,9 +35,13 @@ export class BlockWork {
   }
 
   /** Decides whether a block that goes from one namespace to another is scrubbed. A new pool is zero everywhere. */
-  allocated(block: number, before: number, namespace: number): void {
-    if (before < 0 || this.scrubPolicy === "never") return;
-    if (this.scrubPolicy === "always" || before !== namespace) this.#scrubs.push(block as BlockId);
+  allocated(block: number, before: number, namespace: number, isBlank: boolean): void {
+    if (before >= 0 && (isBlank || this.#changesHands(before, namespace))) this.#scrubs.push(block as BlockId);
+  }
+
+  /** A block that its owner begins anew: nothing of what it held may be read. */
+  scrub(block: number): void {
+    this.#scrubs.push(block as BlockId);
   }
 
   copy(group: number, from: number, to: number, numTokens: number): void {
@@ -51,6 +55,10 @@ export class BlockWork {
     const operations = this.#operations;
     if (operations.length > 0) this.#operations = [];
     return operations;
+  }
+
+  #changesHands(before: number, namespace: number): boolean {
+    return this.scrubPolicy === "always" || (this.scrubPolicy === "between-namespaces" && before !== namespace);
   }
 
   #endScrubs(): void {

@@ -32,12 +32,15 @@ export class OutOfBlocksError extends Error {
     readonly freeBlocks: number,
     readonly evictableBlocks: number,
     readonly pinnedBlocks: number,
+    /** Blocks of the size that was wanted, and that size. */
     readonly numBlocks: number,
+    readonly bytesPerBlock: number,
   ) {
     const missing = wantedBlocks - freeBlocks - evictableBlocks;
     const pins = pinnedBlocks > 0 ? `, release pins (they hold ${pinnedBlocks})` : "";
+    const size = bytesPerBlock > 1 ? ` of ${bytesPerBlock} bytes` : "";
     super(
-      `need ${wantedBlocks} blocks, ${freeBlocks} of ${numBlocks} are free and ${evictableBlocks} evictable: ` +
+      `need ${wantedBlocks} blocks${size}, ${freeBlocks} of ${numBlocks} are free and ${evictableBlocks} evictable: ` +
         `${missing} too few; release or truncate sequences${pins}, or add blocks`,
     );
   }

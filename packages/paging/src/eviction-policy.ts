@@ -3,6 +3,8 @@ import type { BlockLists } from "./block-lists.ts";
 /** What a policy may know and use. All is per block of the pool. */
 export interface PolicyContext {
   readonly numBlocks: number;
+  /** Those of them that the policy orders: all, or those of one size. */
+  readonly numOwnBlocks: number;
   /** Links that all policies of a pool share: a cached block is in one list at most. */
   readonly lists: BlockLists;
   /** How often a prefix hit has taken the block since it was stored, at most 255. */

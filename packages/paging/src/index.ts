@@ -44,5 +44,6 @@ export type { DurationHistogram } from "./residency.ts";
 export type { RetentionRange } from "./retention.ts";
 export type { SequenceOptions } from "./sequence.ts";
 export { type BatchArrays, SequenceBatch, type SequenceBatchOptions } from "./sequence-batch.ts";
+export type { SizeClass, SizeClassSpec } from "./size-class.ts";
 export type { KeyedRange } from "./token-keys.ts";
 export type { BlockCounts, NamespaceUsage, PoolUsage, Waste } from "./usage.ts";

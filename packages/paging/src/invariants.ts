@@ -44,16 +44,17 @@ function checkReferences(pool: Pool, sequences: readonly Sequence[], pins: reado
 }
 
 function checkStates({ allocator, index }: Pool): void {
-  let free = 0;
-  let cached = 0;
+  const free = new Int32Array(allocator.sizes.length);
+  const cached = new Int32Array(allocator.sizes.length);
   for (let block = 0; block < allocator.numBlocks; block++) {
     const isStored = index.nodeOf(block) >= 0;
     if ((allocator.references[block] as number) > 0) {
       if (allocator.isParked(block)) throw new InvariantError("a held block is not parked", `block ${block}`);
       continue;
     }
-    if (isStored) cached++;
-    else free++;
+    const counts = isStored ? cached : free;
+    const size = allocator.sizeOf(block);
+    counts[size] = (counts[size] as number) + 1;
     if (allocator.isListed(block) === allocator.isParked(block)) {
       throw new InvariantError("a block that nobody holds is in one list or parked", `block ${block}`);
     }
@@ -61,8 +62,10 @@ function checkStates({ allocator, index }: Pool): void {
       throw new InvariantError("only blocks with cached children are parked", `block ${block}`);
     }
   }
-  expectEqual("free blocks", allocator.numFree, free);
-  expectEqual("cached blocks", allocator.numCached, cached);
+  allocator.sizes.forEach((_, size) => {
+    expectEqual(`free blocks of size ${size}`, allocator.numFreeOf(size), free[size] as number);
+    expectEqual(`cached blocks of size ${size}`, allocator.numCachedOf(size), cached[size] as number);
+  });
 }
 
 function checkNamespaces(pool: Pool, sequences: readonly Sequence[], pins: readonly Pin[]): void {
@@ -113,7 +116,8 @@ function checkIndex(pool: Pool): void {
 }
 
 /** Returns how many blocks the node has. */
-function checkNode({ index, allocator }: Pool, node: number, namespace: number): number {
+function checkNode(pool: Pool, node: number, namespace: number): number {
+  const { index, allocator } = pool;
   const parent = index.parentOf(node);
   expectEqual("a node is found by its tokens", index.child(parent, index.tokensOf(node), 0), node);
   let numBlocks = 0;
@@ -122,6 +126,7 @@ function checkNode({ index, allocator }: Pool, node: number, namespace: number):
       numBlocks++;
       expectEqual(`node of block ${block}`, index.nodeOf(block), node);
       expectEqual(`unit of block ${block}`, index.unitOf(block), unit);
+      expectEqual(`size of block ${block}`, allocator.sizeOf(block), pool.sizeOfUnit[unit] as number);
       expectEqual(`namespace of block ${block}`, allocator.owner[block] as number, namespace);
     }
   }

@@ -1,11 +1,12 @@
 import { checkInteger, checkOneOf } from "./check.ts";
 import { InvalidOptionError } from "./errors.ts";
+import type { SizeClass } from "./size-class.ts";
 
 /**
  * Layers that keep the same tokens and whose keys and values stand in the same blocks.
  *
- * All groups of a pool take blocks of the same size from it: choose the groups so that their blocks come out equal, or
- * say with `usedBytesPerBlock` how much of a block a group fills.
+ * Groups whose blocks are of one size share these: what one gives back another takes. Choose the groups so that their
+ * blocks come out equal, say with `usedBytesPerBlock` how much of a block a group fills, or give them a size of their own.
  */
 export type LayerGroupSpec = LayerGroupBase &
   (
@@ -42,6 +43,8 @@ export interface LayerGroupBase {
   blocksPerSpan?: number;
   /** Bytes of a block that the group fills. Default: all. */
   usedBytesPerBlock?: number;
+  /** The size of its blocks: 0, the default, or one of `moreSizes` by its number from 1 on. */
+  sizeClass?: number;
 }
 
 /** A group with its defaults and its place: it has the units `[firstUnit, firstUnit + blocksPerSpan)`. */
@@ -51,6 +54,7 @@ export interface LayerGroup {
   readonly firstUnit: number;
   readonly blocksPerSpan: number;
   readonly usedBytesPerBlock: number;
+  readonly sizeClass: number;
   /** Tokens of the window or chunk, or between checkpoints; 0 where the kind has none. */
   readonly spanTokens: number;
 }
@@ -61,14 +65,14 @@ const KINDS = ["full", "latent", "sliding", "chunked", "state"] as const;
 export function layerGroups(
   specs: readonly LayerGroupSpec[],
   tokensPerBlock: number,
-  bytesPerBlock: number,
+  sizes: readonly SizeClass[],
 ): LayerGroup[] {
   if (specs.length === 0) throw new InvalidOptionError("groups", "[]", "one layer group or more");
   const names = new Set(specs.map((spec) => spec.name));
   if (names.size < specs.length) throw new InvalidOptionError("groups", [...names].join(), "named differently");
   let firstUnit = 0;
   return specs.map((spec) => {
-    const group = layerGroup(spec, firstUnit, tokensPerBlock, bytesPerBlock);
+    const group = layerGroup(spec, firstUnit, tokensPerBlock, sizes);
     firstUnit += group.blocksPerSpan;
     return group;
   });
@@ -78,8 +82,10 @@ function layerGroup(
   spec: LayerGroupSpec,
   firstUnit: number,
   tokensPerBlock: number,
-  bytesPerBlock: number,
+  sizes: readonly SizeClass[],
 ): LayerGroup {
+  const sizeClass = checkInteger(`sizeClass of group ${spec.name}`, spec.sizeClass ?? 0, 0, sizes.length - 1);
+  const { bytesPerBlock } = sizes[sizeClass] as SizeClass;
   const { name, blocksPerSpan = 1, usedBytesPerBlock = bytesPerBlock } = spec;
   return {
     name,
@@ -87,6 +93,7 @@ function layerGroup(
     firstUnit,
     blocksPerSpan: checkInteger(`blocksPerSpan of group ${name}`, blocksPerSpan, 1, 255 - firstUnit),
     usedBytesPerBlock: checkInteger(`usedBytesPerBlock of group ${name}`, usedBytesPerBlock, 0, bytesPerBlock),
+    sizeClass,
     spanTokens: spanTokens(spec, tokensPerBlock),
   };
 }

@@ -24,8 +24,8 @@ export class NamespaceTable {
   owned: Int32Array = new Int32Array(16);
   /** Sequences and pins that are alive, by namespace. */
   users: Int32Array = new Int32Array(16);
-  /** Order of eviction of a namespace whose cached blocks are capped. */
-  readonly policies: (EvictionPolicy | undefined)[] = [];
+  /** Orders of eviction, by size of the blocks, of a namespace whose cached blocks are capped. */
+  readonly policies: (readonly EvictionPolicy[] | undefined)[] = [];
   readonly #numbers: Map<string, number> = new Map();
   readonly #keys: string[] = [];
   readonly #labels: string[] = [];

@@ -1,5 +1,5 @@
 import { PinLimitError } from "./errors.ts";
-import { type Pool, requireBlocks } from "./pool.ts";
+import { addBlock, type Pool, requireDemand } from "./pool.ts";
 import { firstTaken, type PrefixMatch } from "./prefix-match.ts";
 
 /** A cached prefix that stays cached until the pin is disposed of. */
@@ -71,7 +71,9 @@ export function pinMatch(
   if (allocator.numPinned + added > maxPinnedBlocks) {
     throw new PinLimitError(added, allocator.numPinned, maxPinnedBlocks);
   }
-  requireBlocks(pool, namespace, 0, 0, blocks.filter((block) => allocator.references[block] === 0).length);
+  pool.demand.clear();
+  for (const block of blocks) if (allocator.references[block] === 0) addBlock(pool.demand.taken, pool, block);
+  requireDemand(pool, namespace);
   for (const block of blocks) {
     allocator.acquire(block, false);
     allocator.pin(block);

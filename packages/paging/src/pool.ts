@@ -1,6 +1,6 @@
 import type { BlockAllocator } from "./block-allocator.ts";
+import type { BlockDemand } from "./block-demand.ts";
 import type { BlockWork } from "./block-work.ts";
-import { OutOfBlocksError, QuotaError } from "./errors.ts";
 import type { LayerGroup } from "./layer-group.ts";
 import type { NamespaceTable } from "./namespace-table.ts";
 import type { PrefixIndex } from "./prefix-index.ts";
@@ -9,10 +9,11 @@ import type { TokenKeys } from "./token-keys.ts";
 /** What the sequences of one pool share. Made by `BlockManager`; its parts know nothing of sequences. */
 export interface Pool {
   readonly tokensPerBlock: number;
-  readonly bytesPerBlock: number;
   readonly groups: readonly LayerGroup[];
   /** The group that each unit belongs to. */
   readonly groupOfUnit: readonly LayerGroup[];
+  /** The size of each unit's blocks. */
+  readonly sizeOfUnit: Uint8Array;
   /** Units whose blocks hold tokens: each further `tokensPerBlock` tokens take one block for each. */
   readonly tokenUnits: readonly number[];
   /** Units whose blocks hold running states: a sequence has one block for each. */
@@ -24,27 +25,33 @@ export interface Pool {
   readonly namespaces: NamespaceTable;
   readonly work: BlockWork;
   readonly keys: TokenKeys;
+  readonly demand: BlockDemand;
   /** Room for the nodes of one match, grown as needed. */
   path: Int32Array;
   /** Room for one token on its way to `appendTokens`. */
   readonly oneToken: Int32Array;
 }
 
-/**
- * Makes sure that `wanted` blocks can be allocated for a namespace. `returned` blocks will be given back first; of the
- * cached ones `taken` will be held by then.
- *
- * @throws OutOfBlocksError, QuotaError
- */
-export function requireBlocks(pool: Pool, namespace: number, wanted: number, returned = 0, taken = 0): void {
-  const { allocator, namespaces } = pool;
-  const evictable = allocator.numCached - taken + returned;
-  if (wanted > allocator.numFree + evictable) {
-    throw new OutOfBlocksError(wanted, allocator.numFree, evictable, allocator.numPinned, allocator.numBlocks);
+/** Counts one more block of its size for each of `units`, `times` over. */
+export function addUnits(counts: Int32Array, pool: Pool, units: readonly number[], times: number): void {
+  for (let i = 0; i < units.length; i++) {
+    const size = pool.sizeOfUnit[units[i] as number] as number;
+    counts[size] = (counts[size] as number) + times;
   }
-  const maxUsed = namespaces.quota(namespace)?.maxUsedBlocks;
-  const used = namespaces.used[namespace] as number;
-  if (maxUsed !== undefined && used + wanted + taken - returned > maxUsed) {
-    throw new QuotaError(namespaces.label(namespace), wanted + taken, used, maxUsed);
-  }
+}
+
+/** Counts one more block of the size of `block`. */
+export function addBlock(counts: Int32Array, pool: Pool, block: number): void {
+  const size = pool.allocator.sizeOf(block);
+  counts[size] = (counts[size] as number) + 1;
+}
+
+/** Makes sure that what `pool.demand` counts can be had for a namespace. @throws OutOfBlocksError, QuotaError */
+export function requireDemand(pool: Pool, namespace: number): void {
+  pool.demand.require(pool.allocator, pool.namespaces, namespace);
+}
+
+/** Bytes of a block. */
+export function bytesOf({ allocator }: Pool, block: number): number {
+  return (allocator.sizes[allocator.sizeOf(block)] as (typeof allocator.sizes)[number]).bytesPerBlock;
 }

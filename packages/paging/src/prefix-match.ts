@@ -1,6 +1,6 @@
 import { NONE } from "./block-id.ts";
 import { firstNeededBlock, firstNeededPosition, isEssential, type LayerGroup } from "./layer-group.ts";
-import type { Pool } from "./pool.ts";
+import { addBlock, type Pool } from "./pool.ts";
 import type { PartialChild } from "./prefix-index.ts";
 
 /** The longest cached prefix of some tokens that every layer group still has. */
@@ -81,16 +81,14 @@ function hasAllUnits(pool: Pool, node: number): boolean {
   return pool.groups.every((group) => hasGroup(pool, node, group));
 }
 
-/** Blocks of the match that nobody holds now: taking it makes them no longer evictable. */
-export function numCachedInMatch(pool: Pool, match: PrefixMatch): number {
-  let count = 0;
+/** Counts the blocks of the match that nobody holds now: taking it makes them no longer evictable. */
+export function countCachedInMatch(pool: Pool, match: PrefixMatch): void {
   for (const unit of pool.tokenUnits) {
     for (let span = firstTaken(pool, unit, match.numSpans); span < match.numSpans; span++) {
       const block = pool.index.blockOf(match.nodes[span] as number, unit);
-      if (pool.allocator.references[block] === 0) count++;
+      if (pool.allocator.references[block] === 0) addBlock(pool.demand.taken, pool, block);
     }
   }
-  return count;
 }
 
 /** The first span of a match whose block a sequence takes for a unit. */

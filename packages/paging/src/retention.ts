@@ -37,5 +37,6 @@ export function retainBlock(
     if (best === undefined || range.priority > best.priority) best = range;
   }
   if (best === undefined) return;
-  pool.allocator.policy.retain?.(block, best.priority, best.ttlMs ?? Number.POSITIVE_INFINITY);
+  const { policies } = pool.allocator;
+  policies[pool.allocator.sizeOf(block)]?.retain?.(block, best.priority, best.ttlMs ?? Number.POSITIVE_INFINITY);
 }

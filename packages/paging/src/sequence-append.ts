@@ -1,6 +1,6 @@
 import { NONE } from "./block-id.ts";
 import { firstNeededBlock, type LayerGroup } from "./layer-group.ts";
-import { requireBlocks } from "./pool.ts";
+import { addBlock, addUnits, type Pool, requireDemand } from "./pool.ts";
 import { reserveSpans, type Sequence } from "./sequence.ts";
 import { keepTokens } from "./sequence-store.ts";
 
@@ -14,8 +14,8 @@ export function appendTokens(sequence: Sequence, tokens: Int32Array, from: numbe
   const size = pool.tokensPerBlock;
   const spans = Math.ceil((sequence.length + numTokens) / size);
   const copiesTail = sequence.tailRoom > 0 && !sequence.tailReady && tailIsNeeded(sequence);
-  const wanted = (spans - sequence.numSpans + (copiesTail ? 1 : 0)) * pool.tokenUnits.length;
-  if (wanted > 0) requireBlocks(pool, sequence.namespace, wanted, pool.hasWindows ? numLeftBehind(sequence) : 0);
+  const newSpans = spans - sequence.numSpans + (copiesTail ? 1 : 0);
+  if (newSpans > 0) requireSpans(sequence, newSpans);
   if (pool.hasWindows) leaveWindows(sequence);
   if (sequence.tailRoom > 0 && !sequence.tailReady) makeTailReady(sequence, copiesTail);
   allocateSpans(sequence, spans);
@@ -25,12 +25,23 @@ export function appendTokens(sequence: Sequence, tokens: Int32Array, from: numbe
   if (sequence.isStoring) keepTokens(sequence, tokens, from);
 }
 
+/** @throws OutOfBlocksError, QuotaError */
+function requireSpans(sequence: Sequence, newSpans: number): void {
+  const { pool } = sequence;
+  pool.demand.clear();
+  addUnits(pool.demand.wanted, pool, pool.tokenUnits, newSpans);
+  if (pool.hasWindows) countLeftBehind(sequence, pool);
+  requireDemand(pool, sequence.namespace);
+}
+
 function allocateSpans(sequence: Sequence, spans: number): void {
-  const { allocator, tokenUnits } = sequence.pool;
+  const { allocator, tokenUnits, sizeOfUnit } = sequence.pool;
   reserveSpans(sequence, spans);
   for (let i = 0; i < tokenUnits.length; i++) {
-    const table = sequence.blocks[tokenUnits[i] as number] as Int32Array;
-    for (let span = sequence.numSpans; span < spans; span++) table[span] = allocator.allocate(sequence.namespace);
+    const unit = tokenUnits[i] as number;
+    const table = sequence.blocks[unit] as Int32Array;
+    const size = sizeOfUnit[unit] as number;
+    for (let span = sequence.numSpans; span < spans; span++) table[span] = allocator.allocate(sequence.namespace, size);
   }
   sequence.numSpans = spans;
 }
@@ -53,7 +64,7 @@ function makeTailReady(sequence: Sequence, copies: boolean): void {
     const table = sequence.blocks[unit] as Int32Array;
     const block = table[span] as number;
     if (copies) {
-      const copy = pool.allocator.allocate(sequence.namespace);
+      const copy = pool.allocator.allocate(sequence.namespace, pool.sizeOfUnit[unit] as number);
       pool.work.copy(pool.groups.indexOf(pool.groupOfUnit[unit] as LayerGroup), block, copy, numTokens);
       table[span] = copy;
       pool.allocator.release(block, false);
@@ -63,17 +74,15 @@ function makeTailReady(sequence: Sequence, copies: boolean): void {
 }
 
 /** Blocks that windows have left and that nobody else holds: evictable or free as soon as they are given back. */
-function numLeftBehind(sequence: Sequence): number {
-  const { pool, firstHeld } = sequence;
-  let count = 0;
+function countLeftBehind({ firstHeld, blocks, length }: Sequence, pool: Pool): void {
   for (const unit of pool.tokenUnits) {
-    const table = sequence.blocks[unit] as Int32Array;
-    const end = firstNeededBlock(pool.groupOfUnit[unit] as LayerGroup, sequence.length, pool.tokensPerBlock);
+    const table = blocks[unit] as Int32Array;
+    const end = firstNeededBlock(pool.groupOfUnit[unit] as LayerGroup, length, pool.tokensPerBlock);
     for (let span = firstHeld[unit] as number; span < end; span++) {
-      if (pool.allocator.references[table[span] as number] === 1) count++;
+      const block = table[span] as number;
+      if (pool.allocator.references[block] === 1) addBlock(pool.demand.returned, pool, block);
     }
   }
-  return count;
 }
 
 /** Gives back the blocks that windows have left: the next token does not read them. */

@@ -1,6 +1,6 @@
 import { LostBlocksError } from "./errors.ts";
 import { firstNeededBlock, type LayerGroup } from "./layer-group.ts";
-import { requireBlocks } from "./pool.ts";
+import { addUnits, requireDemand } from "./pool.ts";
 import { moveTo, reservePending, reserveSpans, Sequence } from "./sequence.ts";
 import { allocateStates, checkStates, copyStates } from "./sequence-states.ts";
 import { nodeOfSpan } from "./sequence-store.ts";
@@ -14,11 +14,13 @@ export function forkSequence(sequence: Sequence, position: number): Sequence {
   const { pool } = sequence;
   checkWindows(sequence, position);
   checkStates(sequence, "fork", position);
-  requireBlocks(pool, sequence.namespace, pool.stateUnits.length);
+  pool.demand.clear();
+  addUnits(pool.demand.wanted, pool, pool.stateUnits, 1);
+  requireDemand(pool, sequence.namespace);
   const fork = new Sequence(pool, sequence.namespace, sequence.root, sequence.options);
   pool.allocator.readClock();
   shareBlocks(sequence, fork, position);
-  allocateStates(fork);
+  allocateStates(fork, position === 0);
   copyStates(sequence, fork, position);
   copyTokens(sequence, fork, position);
   for (const tokens of sequence.keyed) {

@@ -3,11 +3,12 @@ import type { LayerGroup } from "./layer-group.ts";
 import type { Sequence } from "./sequence.ts";
 import { nodeOfSpan } from "./sequence-store.ts";
 
-/** Takes blocks for the running states; they are there. */
-export function allocateStates(sequence: Sequence): void {
+/** Takes blocks for the running states; they are there. States that begin are zero on the device. */
+export function allocateStates(sequence: Sequence, begins: boolean): void {
   const { pool } = sequence;
   for (const unit of pool.stateUnits) {
-    (sequence.blocks[unit] as Int32Array)[0] = pool.allocator.allocate(sequence.namespace);
+    const size = pool.sizeOfUnit[unit] as number;
+    (sequence.blocks[unit] as Int32Array)[0] = pool.allocator.allocate(sequence.namespace, size, begins);
   }
 }
 
@@ -29,7 +30,7 @@ export function saveStates(sequence: Sequence, node: number, length: number): vo
     if (every === 0 || length % every !== 0 || pool.index.blockOf(node, unit) >= 0) continue;
     const maxUsed = pool.namespaces.quota(namespace)?.maxUsedBlocks ?? Number.POSITIVE_INFINITY;
     if ((pool.namespaces.used[namespace] as number) >= maxUsed) continue;
-    const block = pool.allocator.allocate(namespace);
+    const block = pool.allocator.allocate(namespace, pool.sizeOfUnit[unit] as number);
     if (block < 0) continue;
     pool.work.copy(groupNumber(sequence, unit), (sequence.blocks[unit] as Int32Array)[0] as number, block, length);
     pool.allocator.store(node, unit, block);
@@ -47,11 +48,16 @@ export function checkStates(sequence: Sequence, operation: string, position: num
 }
 
 /**
- * Copies the states at `position` of one sequence to the running ones of another, or of itself. At position 0 there is
- * nothing to copy: the caller's kernels begin with an empty state.
+ * Copies the states at `position` of one sequence to the running ones of another, or of itself. At position 0 a state is
+ * zero.
  */
 export function copyStates(from: Sequence, to: Sequence, position: number): void {
-  if (position === 0 || (from === to && position === from.length)) return;
+  if (from === to && position === from.length) return;
+  if (position === 0) {
+    if (from === to)
+      for (const unit of from.pool.stateUnits) from.pool.work.scrub((from.blocks[unit] as Int32Array)[0] as number);
+    return;
+  }
   for (const unit of from.pool.stateUnits) {
     const running = (from.blocks[unit] as Int32Array)[0] as number;
     copyState(from, unit, position === from.length ? running : checkpointAt(from, unit, position), to, position);

@@ -1,6 +1,6 @@
 import type { LayerGroup } from "./layer-group.ts";
-import { requireBlocks } from "./pool.ts";
-import { firstTaken, numCachedInMatch, type PrefixMatch } from "./prefix-match.ts";
+import { addBlock, addUnits, requireDemand } from "./pool.ts";
+import { countCachedInMatch, firstTaken, type PrefixMatch } from "./prefix-match.ts";
 import { moveTo, reserveSpans, type Sequence } from "./sequence.ts";
 import { allocateStates, restoreStates } from "./sequence-states.ts";
 import { retainSpan } from "./sequence-store.ts";
@@ -14,11 +14,8 @@ export function takeMatch(sequence: Sequence, match: PrefixMatch, tokens: Int32A
   const { pool } = sequence;
   const { numSpans, partial } = match;
   const size = pool.tokensPerBlock;
-  const partialBlocks = partial === undefined ? 0 : partialSources(sequence, match);
   const spans = Math.max(Math.ceil(numTokens / size), partial === undefined ? numSpans : numSpans + 1);
-  const wanted = (spans - numSpans) * pool.tokenUnits.length + pool.stateUnits.length;
-  const taken = numCachedInMatch(pool, match) + partialBlocks + cachedStates(sequence, match);
-  requireBlocks(pool, sequence.namespace, wanted, 0, taken);
+  requireMatch(sequence, match, spans - numSpans);
   pool.allocator.readClock();
   reserveSpans(sequence, spans);
   for (const unit of pool.tokenUnits) takeUnit(sequence, match, unit);
@@ -28,6 +25,26 @@ export function takeMatch(sequence: Sequence, match: PrefixMatch, tokens: Int32A
   if (numSpans > 0) moveTo(sequence, match.nodes[numSpans - 1] as number);
   takeStates(sequence);
   if (partial !== undefined) takePartial(sequence, partial.node, tokens, partial.numTokens);
+}
+
+/** @throws OutOfBlocksError, QuotaError */
+function requireMatch(sequence: Sequence, match: PrefixMatch, newSpans: number): void {
+  const { pool } = sequence;
+  pool.demand.clear();
+  addUnits(pool.demand.wanted, pool, pool.tokenUnits, newSpans);
+  addUnits(pool.demand.wanted, pool, pool.stateUnits, 1);
+  countCachedInMatch(pool, match);
+  if (match.partial !== undefined) countCached(sequence, match.partial.node, pool.tokenUnits);
+  if (match.numSpans > 0) countCached(sequence, match.nodes[match.numSpans - 1] as number, pool.stateUnits);
+  requireDemand(pool, sequence.namespace);
+}
+
+/** Blocks that are only copied from and that nobody holds. */
+function countCached({ pool }: Sequence, node: number, units: readonly number[]): void {
+  for (const unit of units) {
+    const block = pool.index.blockOf(node, unit);
+    if (pool.allocator.references[block] === 0) addBlock(pool.demand.taken, pool, block);
+  }
 }
 
 function takeUnit(sequence: Sequence, match: PrefixMatch, unit: number): void {
@@ -51,23 +68,9 @@ function takeStates(sequence: Sequence): void {
   const stored =
     sequence.numStored > 0 ? pool.stateUnits.map((unit) => pool.index.blockOf(sequence.lastNode, unit)) : [];
   for (const block of stored) pool.allocator.acquire(block, true);
-  allocateStates(sequence);
+  allocateStates(sequence, stored.length === 0);
   if (stored.length > 0) restoreStates(sequence, sequence.lastNode, sequence.length);
   for (const block of stored) pool.allocator.release(block, false);
-}
-
-function cachedStates(sequence: Sequence, match: PrefixMatch): number {
-  if (match.numSpans === 0) return 0;
-  const { index, allocator, stateUnits } = sequence.pool;
-  const node = match.nodes[match.numSpans - 1] as number;
-  return stateUnits.filter((unit) => allocator.references[index.blockOf(node, unit)] === 0).length;
-}
-
-/** Blocks that are only copied from and that nobody holds. */
-function partialSources(sequence: Sequence, match: PrefixMatch): number {
-  const { index, allocator, tokenUnits } = sequence.pool;
-  const node = match.partial?.node as number;
-  return tokenUnits.filter((unit) => allocator.references[index.blockOf(node, unit)] === 0).length;
 }
 
 /** Copies the first tokens of a cached block to a new one. */
@@ -77,7 +80,7 @@ function takePartial(sequence: Sequence, node: number, tokens: Int32Array, numTo
   const sources = pool.tokenUnits.map((unit) => index.blockOf(node, unit));
   for (const block of sources) allocator.acquire(block, true);
   pool.tokenUnits.forEach((unit, i) => {
-    const copy = allocator.allocate(sequence.namespace);
+    const copy = allocator.allocate(sequence.namespace, pool.sizeOfUnit[unit] as number);
     (sequence.blocks[unit] as Int32Array)[sequence.numSpans] = copy;
     pool.work.copy(pool.groups.indexOf(pool.groupOfUnit[unit] as LayerGroup), sources[i] as number, copy, numTokens);
   });

@@ -1,6 +1,6 @@
 import { firstNeededPosition, type LayerGroup } from "./layer-group.ts";
 import type { Pin } from "./pin.ts";
-import type { Pool } from "./pool.ts";
+import { bytesOf, type Pool } from "./pool.ts";
 import { forEachHeldBlock, type Sequence } from "./sequence.ts";
 
 /** Blocks by who has them. Every block counts once, so that the five sum to the whole. */
@@ -39,9 +39,9 @@ export interface Waste {
 /** Where all blocks of a pool are. */
 export interface PoolUsage extends BlockCounts {
   readonly numBlocks: number;
-  readonly bytesPerBlock: number;
   readonly poolBytes: number;
-  /** Their blocks and `freeBlocks` sum to `numBlocks`. */
+  readonly freeBytes: number;
+  /** Their blocks and `freeBlocks` sum to `numBlocks`, their bytes and `freeBytes` to `poolBytes`. */
   readonly namespaces: readonly NamespaceUsage[];
   /** Tokens in held blocks, and places for tokens there; a token counts once in each unit of the layer groups. */
   readonly tokensHeld: number;
@@ -70,8 +70,11 @@ export function poolUsage(pool: Pool, sequences: Iterable<Sequence>, pins: Itera
   return {
     ...total,
     numBlocks: pool.allocator.numBlocks,
-    bytesPerBlock: pool.bytesPerBlock,
-    poolBytes: pool.allocator.numBlocks * pool.bytesPerBlock,
+    poolBytes: pool.allocator.sizes.reduce((sum, size) => sum + size.numBlocks * size.bytesPerBlock, 0),
+    freeBytes: pool.allocator.sizes.reduce(
+      (sum, { bytesPerBlock }, i) => sum + pool.allocator.numFreeOf(i) * bytesPerBlock,
+      0,
+    ),
     namespaces: namespaces.filter(({ bytes }) => bytes > 0),
     tokensHeld,
     tokenPlaces,
@@ -101,7 +104,7 @@ function addBlock(
 ): void {
   const usage = byNumber.get(pool.allocator.owner[block] as number) as NamespaceUsage;
   usage[kind]++;
-  usage.bytes += pool.bytesPerBlock;
+  usage.bytes += bytesOf(pool, block);
 }
 
 /** Tokens and waste in the blocks that sequences and pins hold, each block once. */
@@ -138,7 +141,8 @@ class HeldBlocks {
   #add(block: number, unit: number): void {
     if (this.#seen[block] === 1) return;
     this.#seen[block] = 1;
-    const { index, bytesPerBlock, tokensPerBlock } = this.#pool;
+    const { index, tokensPerBlock } = this.#pool;
+    const bytesPerBlock = bytesOf(this.#pool, block);
     const group = this.#pool.groupOfUnit[unit] as LayerGroup;
     this.waste.paddingBytes += bytesPerBlock - group.usedBytesPerBlock;
     const node = index.nodeOf(block);

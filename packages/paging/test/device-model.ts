@@ -61,11 +61,6 @@ export class DeviceModel {
     this.#computeState(table.blocks(group)[0] as number, tokens);
   }
 
-  /** A sequence begins: its running state has seen nothing. */
-  clearState(block: number): void {
-    this.#places[block * this.tokensPerBlock] = 0;
-  }
-
   #computeState(block: number, tokens: readonly number[]): void {
     const at = block * this.tokensPerBlock;
     const seen = Math.max(0, this.#places[at] as number);

@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { BlockManager, type BlockTable, type LayerGroupSpec, LostBlocksError, OutOfBlocksError } from "../src/index.ts";
+import {
+  BlockManager,
+  type BlockTable,
+  type LayerGroupSpec,
+  LostBlocksError,
+  OutOfBlocksError,
+  type SizeClassSpec,
+} from "../src/index.ts";
 import { DeviceModel, EMPTY, stateOf } from "./device-model.ts";
 import { tokensOf } from "./random-steps.ts";
 
@@ -20,11 +27,28 @@ const MODELS: Record<string, LayerGroupSpec[]> = {
     { name: "full", kind: "full" },
     { name: "state", kind: "state", checkpointTokens: 8 },
   ],
+  "two full groups of unequal blocks": [
+    { name: "wide", kind: "full" },
+    { name: "narrow", kind: "latent", sizeClass: 1 },
+    { name: "sliding", kind: "sliding", windowTokens: 7, sizeClass: 1 },
+  ],
+  "full, sliding and state, each with blocks of its own": [
+    { name: "full", kind: "full" },
+    { name: "sliding", kind: "sliding", windowTokens: 9, sizeClass: 1 },
+    { name: "state", kind: "state", checkpointTokens: 4, sizeClass: 2 },
+  ],
   "full, two blocks per span": [
     { name: "full", kind: "full", blocksPerSpan: 2 },
     { name: "sliding", kind: "sliding", windowTokens: 5 },
   ],
 };
+
+/** 40 blocks in all, of as many sizes as the groups name. */
+function sizesOf(groups: readonly LayerGroupSpec[]): { numBlocks: number; moreSizes: SizeClassSpec[] } {
+  const numSizes = Math.max(...groups.map(({ sizeClass = 0 }) => sizeClass)) + 1;
+  const moreSizes = [{ numBlocks: 20 }, { numBlocks: 6 }].slice(0, numSizes - 1);
+  return { numBlocks: moreSizes.reduce((left, { numBlocks }) => left - numBlocks, 40), moreSizes };
+}
 
 /** First position that the next token reads, by the definition of each kind. */
 function firstRead(group: LayerGroupSpec, length: number): number {
@@ -40,7 +64,8 @@ class Driver {
   readonly #stateGroup: number;
 
   constructor(readonly groups: LayerGroupSpec[]) {
-    this.manager = new BlockManager({ numBlocks: 40, tokensPerBlock: SIZE, groups, policy: "lru", clock: () => 0 });
+    const pool = { ...sizesOf(groups), tokensPerBlock: SIZE, groups };
+    this.manager = new BlockManager({ ...pool, policy: "lru", clock: () => 0 });
     this.device = new DeviceModel(40, SIZE);
     this.#stateGroup = groups.findIndex(({ kind }) => kind === "state");
   }
@@ -53,7 +78,6 @@ class Driver {
   write(table: BlockTable, tokens: number[], from: number): void {
     const operations = this.manager.takeWork();
     const block = this.#stateGroup < 0 ? -1 : (table.blocks(this.#stateGroup)[0] as number);
-    if (from === 0 && block >= 0) this.device.clearState(block);
     this.device.work(operations, { group: this.#stateGroup, block, tokens });
     this.groups.forEach((group, g) => {
       if (group.kind === "state") this.device.writeState(table, tokens, g);
@@ -150,6 +174,42 @@ describe("layer groups", () => {
     expect(table.blocks(1).slice(0, 14)).toEqual(new Array(14).fill(-1));
   });
 
+  test("share blocks of one size, and have their own where sizes differ", () => {
+    const sliding = { name: "sliding", kind: "sliding", windowTokens: 4 } as const;
+    const full = { name: "full", kind: "full" } as const;
+    const shared = new BlockManager({ numBlocks: 8, tokensPerBlock: SIZE, groups: [full, sliding] });
+    const apart = new BlockManager({
+      numBlocks: 4,
+      moreSizes: [{ numBlocks: 4, bytesPerBlock: 10 }],
+      tokensPerBlock: SIZE,
+      groups: [full, { ...sliding, sizeClass: 1 }],
+    });
+    for (const [pool, spans] of [
+      [shared, 6],
+      [apart, 4],
+    ] as const) {
+      const table = pool.createSequence([], { cache: false });
+      for (let i = 0; i < spans * SIZE; i++) table.appendToken(i);
+      expect(() => table.appendToken(0)).toThrow(OutOfBlocksError);
+      expect(table.length).toBe(spans * SIZE);
+      pool.checkInvariants();
+    }
+    const wanted = { wantedBlocks: 1, freeBlocks: 0, evictableBlocks: 0, numBlocks: 4, bytesPerBlock: 1 };
+    expect(() => apart.createSequence([1])).toThrow(expect.objectContaining(wanted));
+    const usage = apart.usage();
+    expect(usage.namespaces[0]?.bytes).toBe(usage.poolBytes - usage.freeBytes);
+    expect([usage.poolBytes, usage.freeBytes]).toEqual([4 + 40, 20]);
+  });
+
+  test("number the blocks of each size behind those before", () => {
+    const groups = MODELS["full, sliding and state, each with blocks of its own"] as LayerGroupSpec[];
+    const manager = new BlockManager({ ...sizesOf(groups), tokensPerBlock: SIZE, groups });
+    expect(manager.sizes.map(({ firstBlock }) => firstBlock)).toEqual([0, 14, 34]);
+    const table = manager.createSequence(tokens.subarray(0, 13));
+    const ranges = [0, 1, 2].map((group) => Math.min(...table.blocks(group)));
+    expect(ranges).toEqual([0, 14, 34]);
+  });
+
   test("reuse only what every group still has", () => {
     const groups = MODELS["full and sliding"] as LayerGroupSpec[];
     const manager = new BlockManager({ numBlocks: 40, tokensPerBlock: SIZE, groups, policy: "lru" });
@@ -188,6 +248,7 @@ describe("layer groups", () => {
   });
 
   test.each<[string, LayerGroupSpec[], string]>([
+    ["a size that is not there", [{ name: "f", kind: "full", sizeClass: 1 }], "sizeClass of group f is 1"],
     ["no group", [], "groups is []"],
     ["a window of nothing", [{ name: "w", kind: "sliding", windowTokens: 0 }], "windowTokens of group w is 0"],
     ["checkpoints within blocks", [{ name: "s", kind: "state", checkpointTokens: 6 }], "a multiple of 4"],

@@ -40,7 +40,7 @@ export class ReuseRatePolicy implements EvictionPolicy {
   constructor(context: PolicyContext) {
     this.#context = context;
     this.#firstList = context.lists.add(NUM_CLASSES * NUM_AGES);
-    this.#epochBlocks = Math.max(MIN_EPOCH_BLOCKS, Math.floor(context.numBlocks / EPOCHS_PER_POOL));
+    this.#epochBlocks = Math.max(MIN_EPOCH_BLOCKS, Math.floor(context.numOwnBlocks / EPOCHS_PER_POOL));
     const blocksFollowed = this.#epochBlocks * NUM_AGES;
     this.#sampleBelow = Math.min(1, MAX_FOLLOWED / blocksFollowed) * 2 ** 32;
     this.#sortLists();

@@ -24,7 +24,7 @@ export class SlruPolicy implements EvictionPolicy {
     this.#probation = context.lists.add(1);
     this.#protected = context.lists.add(1);
     this.#isProtected = new Uint8Array(context.numBlocks);
-    this.#maxProtected = Math.floor(context.numBlocks * protectedShare);
+    this.#maxProtected = Math.floor(context.numOwnBlocks * protectedShare);
   }
 
   insert(block: number): void {
