@@ -1,5 +1,6 @@
 #pragma once
 #include "kernels/element.h"
+#include "kernels/host/host_variant.h"
 #include "kernels/kv_view.h"
 #include "memory/backend.h"
 
@@ -84,13 +85,6 @@ constexpr int32_t kMaxQueryLength = 16;
 
 /// What decode attention means, one row at a time. Every other implementation agrees within rounding.
 void decode_attention_cpu(const DecodeAttentionParams& params);
-
-/// How the host computes: `fastest`, or one by name for tests and benchmarks. All but the plain reference use all
-/// cores.
-enum class HostVariant : int32_t { fastest, reference, portable, avx2, avx512 };
-
-/// Whether this machine can run it.
-bool can_run(HostVariant variant);
 
 /// Queues decode attention on a stream, of either kind; the variant says how on the host.
 void run_decode_attention(const DecodeAttentionParams& params, HostVariant variant, Stream& stream);
