@@ -70,6 +70,43 @@ export interface ViewDescription {
   readonly numKvHeads: number;
 }
 
+/** A part of open memory, whose length follows from the shape of what is in it. */
+export interface RegionDescription {
+  readonly memory: MemoryHandle;
+  readonly offsetBytes: number;
+}
+
+/** Types that the attention kernels compute on. */
+export type AttentionDtype = "fp32" | "fp16" | "bf16";
+
+/** How the host computes: by the fastest way that the processor has, or one of them by name, to test and compare. */
+export type HostVariant = "fastest" | "reference" | "portable" | "avx2" | "avx512";
+
+/** Shapes as in DecodeAttentionParams; null is: not given. */
+export interface DecodeAttentionDescription {
+  readonly batch: number;
+  readonly queryLength: number;
+  readonly numQueryHeads: number;
+  readonly maxBlocks: number;
+  /** 0: no window */
+  readonly windowTokens: number;
+  readonly softmaxScale: number;
+  /** 0: none */
+  readonly softCap: number;
+  readonly cacheDtype: AttentionDtype;
+  readonly queryDtype: AttentionDtype;
+  readonly outputDtype: AttentionDtype;
+  readonly query: RegionDescription;
+  readonly output: RegionDescription;
+  readonly logSumExp: RegionDescription | null;
+  readonly sequenceLengths: RegionDescription | number;
+  readonly blockTables: RegionDescription | null;
+  readonly sinks: RegionDescription | null;
+  readonly alibiSlopes: RegionDescription | null;
+  readonly queryMasks: RegionDescription | null;
+  readonly hostVariant: HostVariant;
+}
+
 /**
  * The whole surface of the addon. Every argument is checked there; a failure is one of the errors of this package and
  * leaves everything as it was. What takes a stream is queued on it and returns at once, except where the name says Sync.
@@ -147,6 +184,7 @@ export interface Native {
   ): void;
   /** pairs: from, to, from, to, … */
   copyBlocks(view: ViewHandle, pairs: Int32Array, stream: StreamHandle): void;
+  decodeAttention(view: ViewHandle, input: DecodeAttentionDescription, stream: StreamHandle): void;
 }
 
 let loaded: Native | undefined;

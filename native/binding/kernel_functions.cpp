@@ -2,7 +2,7 @@
 #include <utility>
 #include <vector>
 
-#include "binding/arguments.h"
+#include "binding/fields.h"
 #include "binding/functions.h"
 #include "kernels/append/append.h"
 #include "kernels/copy_blocks/copy_blocks.h"
@@ -10,69 +10,41 @@
 namespace kv::binding {
 namespace {
 
-/// A whole number in a field of an object.
-int64_t field(const Napi::Object& object, const char* name, int64_t least) {
-  const Napi::Value value = object.Get(name);
-  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
-  if (!(number >= static_cast<double>(least) && number <= 9007199254740991.0) || number != std::floor(number)) {
-    throw invalid_argument(name, "must be a whole number of at least " + std::to_string(least));
-  }
-  return static_cast<int64_t>(number);
-}
-
-int32_t field32(const Napi::Object& object, const char* name) {
-  const int64_t value = field(object, name, 1);
-  if (value > INT32_MAX) throw invalid_argument(name, "must be less than 2147483648");
-  return static_cast<int32_t>(value);
-}
-
 struct PlaneField {
   KvPlane plane;
   std::shared_ptr<Memory> memory;
 };
 
 /// One of the two planes of a view: `{ memory, offsetBytes, blockStrideBytes, … }`, checked to lie in its memory.
-PlaneField plane_field(const Arguments& args, const Napi::Object& object, const char* name, const KvView& view) {
-  const auto plane = object.Get(name).As<Napi::Object>();
-  const auto memory = args.handles().get<OpenMemory>(static_cast<double>(field(plane, "memory", 0)), name).memory;
-  const int64_t offset_bytes = field(plane, "offsetBytes", 0);
+PlaneField plane_field(const Fields& object, const char* name, const KvView& view) {
+  const Fields plane = object.object(name);
+  const auto memory = plane.memory("memory", name);
+  const int64_t offset_bytes = plane.whole("offsetBytes");
   KvPlane read{.base = memory->address() + offset_bytes,
-               .block_stride_bytes = field(plane, "blockStrideBytes", 0),
-               .token_stride_bytes = field(plane, "tokenStrideBytes", 0),
-               .head_stride_bytes = field(plane, "headStrideBytes", 0),
-               .head_bytes = field32(plane, "headBytes")};
+               .block_stride_bytes = plane.whole("blockStrideBytes"),
+               .token_stride_bytes = plane.whole("tokenStrideBytes"),
+               .head_stride_bytes = plane.whole("headStrideBytes"),
+               .head_bytes = plane.count("headBytes", 1)};
   // As doubles: each factor is below 2^53, and a product too large for 64 bits must not wrap around.
   const double end_bytes =
       static_cast<double>(view.num_blocks - 1) * static_cast<double>(read.block_stride_bytes) +
       static_cast<double>(view.tokens_per_block - 1) * static_cast<double>(read.token_stride_bytes) +
       static_cast<double>(view.num_kv_heads - 1) * static_cast<double>(read.head_stride_bytes) + read.head_bytes;
-  const auto size_bytes = static_cast<double>(field(plane, "sizeBytes", 1));
+  const auto size_bytes = static_cast<double>(plane.whole("sizeBytes", 1));
   checked_range(*memory, offset_bytes, static_cast<size_t>(size_bytes), name);
   if (end_bytes > size_bytes) throw out_of_bounds(name, 0, end_bytes, size_bytes);
   return {read, memory};
 }
 
-/// The memory of a view, for as long as one call takes.
-struct ViewMemory {
-  explicit ViewMemory(const OpenView& open) : keys(open.keys.lock()), values(open.values.lock()) {
-    if (keys == nullptr || values == nullptr) {
-      throw Error("DISPOSED", "the memory of the view was disposed", {{"what", std::string("the memory of the view")}});
-    }
-  }
-
-  std::shared_ptr<Memory> keys;
-  std::shared_ptr<Memory> values;
-};
-
 /// createView({ keys, values, numBlocks, tokensPerBlock, numKvHeads })
 Napi::Value create_view(const Arguments& args) {
-  const auto object = args.object(0, "view");
+  const Fields object(args, args.object(0, "view"));
   KvView view{};
-  view.num_blocks = field32(object, "numBlocks");
-  view.tokens_per_block = field32(object, "tokensPerBlock");
-  view.num_kv_heads = field32(object, "numKvHeads");
-  const PlaneField keys = plane_field(args, object, "keys", view);
-  const PlaneField values = plane_field(args, object, "values", view);
+  view.num_blocks = object.count("numBlocks", 1);
+  view.tokens_per_block = object.count("tokensPerBlock", 1);
+  view.num_kv_heads = object.count("numKvHeads", 1);
+  const PlaneField keys = plane_field(object, "keys", view);
+  const PlaneField values = plane_field(object, "values", view);
   view.keys = keys.plane;
   view.values = values.plane;
   return Napi::Number::New(args.env(), args.handles().insert(OpenView{keys.memory, values.memory, view}));

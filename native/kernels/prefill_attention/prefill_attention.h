@@ -10,12 +10,12 @@ namespace kv {
 ///
 /// The query tokens of all sequences stand one after another: those of sequence s are query_offsets[s] up to
 /// query_offsets[s + 1]. They are the last tokens of their sequence, whose keys and values are in the cache already:
-/// with n query tokens, token i stands at position length - n + i. It sees the tokens up to itself; in a window only the
-/// last window_tokens of them, itself included. A query token that the sequence is too short for sees nothing. Rows of
-/// query tokens that belong to no sequence are not written.
+/// with n query tokens, token i stands at position length - n + i. It sees the tokens up to itself; in a window only
+/// the last window_tokens of them, itself included. A query token that the sequence is too short for sees nothing. Rows
+/// of query tokens that belong to no sequence are not written.
 ///
-/// For what it sees: logit = cap(softmax_scale * q . k), where cap(x) = soft_cap * tanh(x / soft_cap). The output is the
-/// sum of the values weighted by softmax(logit), to whose denominator the head's sink adds exp(sink). Nothing seen:
+/// For what it sees: logit = cap(softmax_scale * q . k), where cap(x) = soft_cap * tanh(x / soft_cap). The output is
+/// the sum of the values weighted by softmax(logit), to whose denominator the head's sink adds exp(sink). Nothing seen:
 /// zeros, and a log-sum-exp of the sink or of -infinity.
 struct PrefillAttentionParams {
   KvView view;
