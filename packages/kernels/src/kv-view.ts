@@ -35,7 +35,11 @@ export class KvView {
   readonly dtype: KvDtype;
   readonly numKvHeads: number;
   readonly numBlocks: number;
+  readonly tokensPerBlock: number;
   readonly numSlots: number;
+  /** Elements of one head's keys, and of its values. */
+  readonly keyDim: number;
+  readonly valueDim: number;
   /** Bytes of one token's keys, and of its values, packed: heads times head width times element bytes. */
   readonly keyBytesPerToken: number;
   readonly valueBytesPerToken: number;
@@ -49,6 +53,9 @@ export class KvView {
     this.dtype = dtype;
     this.numKvHeads = numKvHeads;
     this.numBlocks = numBlocks;
+    this.tokensPerBlock = tokensPerBlock;
+    this.keyDim = keys.headDim;
+    this.valueDim = values.headDim;
     this.numSlots = numBlocks * tokensPerBlock;
     this.keyBytesPerToken = numKvHeads * keys.headDim * elementBytes(dtype);
     this.valueBytesPerToken = numKvHeads * values.headDim * elementBytes(dtype);

@@ -22,24 +22,28 @@ const SHAPES = [
   { numBlocks: 6, tokensPerBlock: 4, numKvHeads: 3, keyDim: 33, valueDim: 7 },
 ];
 
-/** The whole matrix, or the part that KV_TEST_DTYPES=bf16,fp16 names. */
+const DTYPES: readonly KvDtype[] = ["fp16", "bf16", "fp32", "fp8_e4m3"];
+
+/** Every type of element, or those that KV_TEST_DTYPES=bf16,fp16 names. */
+export function wantedDtypes(): readonly KvDtype[] {
+  const wanted = process.env["KV_TEST_DTYPES"]?.split(",") ?? DTYPES;
+  const unknown = wanted.filter((dtype) => !DTYPES.includes(dtype as KvDtype));
+  if (unknown.length > 0) throw new Error(`KV_TEST_DTYPES names ${unknown}; there are ${DTYPES}`);
+  return DTYPES.filter((dtype) => wanted.includes(dtype));
+}
+
+/** The whole matrix, or the part that KV_TEST_DTYPES names. */
 export function kernelCases(): KernelCase[] {
-  const dtypes: KvDtype[] = ["fp16", "bf16", "fp32", "fp8_e4m3"];
-  const wanted = process.env["KV_TEST_DTYPES"]?.split(",") ?? dtypes;
-  const unknown = wanted.filter((dtype) => !dtypes.includes(dtype as KvDtype));
-  if (unknown.length > 0) throw new Error(`KV_TEST_DTYPES names ${unknown}; there are ${dtypes}`);
-  return dtypes
-    .filter((dtype) => wanted.includes(dtype))
-    .flatMap((dtype) =>
-      (["NHD", "HND"] as const).flatMap((axisOrder) =>
-        SHAPES.map((shape) => ({
-          ...shape,
-          dtype,
-          axisOrder,
-          name: `${dtype} ${axisOrder} ${shape.numBlocks}x${shape.tokensPerBlock} tokens, ${shape.numKvHeads} heads of ${shape.keyDim}/${shape.valueDim}`,
-        })),
-      ),
-    );
+  return wantedDtypes().flatMap((dtype) =>
+    (["NHD", "HND"] as const).flatMap((axisOrder) =>
+      SHAPES.map((shape) => ({
+        ...shape,
+        dtype,
+        axisOrder,
+        name: `${dtype} ${axisOrder} ${shape.numBlocks}x${shape.tokensPerBlock} tokens, ${shape.numKvHeads} heads of ${shape.keyDim}/${shape.valueDim}`,
+      })),
+    ),
+  );
 }
 
 export interface PackedStrides {
