@@ -24,14 +24,16 @@ const INT32_BYTES = Int32Array.BYTES_PER_ELEMENT;
 /** Where each array stands in the batch's memory, in elements of int32. */
 interface BatchPlaces {
   readonly queryOffsets: number;
-  /** Of each part of each layer group: its slot mapping, then its block tables. */
-  readonly parts: readonly { readonly slotMapping: number; readonly blockTables: number }[];
+  /** Of each part of each layer group of tokens: its slot mapping, then its block tables. By unit of the block manager. */
+  readonly parts: readonly (PartPlaces | undefined)[];
+  /** Of each layer group of states: its states' blocks. By group. */
+  readonly states: readonly (number | undefined)[];
   readonly length: number;
 }
 
-interface GroupPart {
-  readonly group: number;
-  readonly part: number;
+interface PartPlaces {
+  readonly slotMapping: number;
+  readonly blockTables: number;
 }
 
 interface BatchMemory {
@@ -52,6 +54,7 @@ export class Batch implements Disposable {
   readonly #memory: DeviceMemory;
   readonly #sent: DeviceEvent;
   readonly #parts: readonly SequenceBatch[];
+  readonly #states: readonly StateBlocks[];
   #sequences: readonly PagedSequence[] = [];
   #numTokens = 0;
 
@@ -62,14 +65,15 @@ export class Batch implements Disposable {
     this.#pinned = memory.pinned;
     this.#memory = memory.device;
     const elements = new Int32Array(memory.pinned.bytes.buffer);
-    this.#parts = partsOf(cache).map((part, i) => this.#makePart(elements, part, i));
+    this.#parts = unitsOf(cache).flatMap((unit, i) => this.#makePart(elements, unit, i));
+    this.#states = memory.places.states.flatMap((at, group) => stateBlocks(cache, elements, group, at));
     this.#sent = cache.device.createEvent({ timing: false });
   }
 
   /** @internal Made by `PagedKVCache.createBatch`. */
   static allocate(cache: PagedKVCache, given: BatchLimits, tracker: VramTracker | undefined): Batch {
     const limits = { maxTokens: given.maxSequences, ...given };
-    const places = batchPlaces(limits, partsOf(cache).length);
+    const places = batchPlaces(limits, cache);
     const sizeBytes = places.length * INT32_BYTES;
     const device = cache.device.allocate(sizeBytes, {
       purpose: "intermediate_buffers",
@@ -108,14 +112,21 @@ export class Batch implements Disposable {
     return this.#slice(this.#places.queryOffsets, this.numSequences + 1);
   }
 
-  /** [numTokens] int32: the slot of each new token in the blocks of a layer group's part. */
+  /** [numTokens] int32: the slot of each new token in the blocks of a layer group's part, numbered within their buffer. */
   slotMapping(group = 0, part = 0): MemorySlice {
     return this.#slice(this.#part(group, part).slotMapping, this.numTokens);
   }
 
-  /** [numSequences, maxBlocksPerSequence] int32, padded with -1. */
+  /** [numSequences, maxBlocksPerSequence] int32: blocks within their buffer, padded with -1. */
   blockTables(group = 0, part = 0): MemorySlice {
     return this.#slice(this.#part(group, part).blockTables, this.numSequences * this.#limits.maxBlocksPerSequence);
+  }
+
+  /** [numSequences] int32: the block, within its buffer, of each sequence's state in a group of recurrent layers. */
+  stateBlocks(group: number): MemorySlice {
+    const start = this.#places.states[group];
+    if (start === undefined) throw new RangeError(`layer group ${group} has no states`);
+    return this.#slice(start, this.numSequences);
   }
 
   /**
@@ -130,6 +141,7 @@ export class Batch implements Disposable {
     const tables = sequences.map((sequence) => sequence.table);
     const newTokens = sequences.map((sequence) => sequence.length - sequence.writtenTokens);
     for (const part of this.#parts) part.prepare(tables, newTokens);
+    for (const states of this.#states) states.write(sequences);
     this.#sequences = [...sequences];
     this.#numTokens = newTokens.reduce((sum, count) => sum + count, 0);
     this.#cache.settle();
@@ -156,10 +168,10 @@ export class Batch implements Disposable {
     this.dispose();
   }
 
-  #part(group: number, part: number): BatchPlaces["parts"][number] {
-    const { firstUnit = Number.NaN } = this.#cache.blocks.groups[group] ?? {};
-    const found = this.#places.parts[firstUnit + part];
-    if (found === undefined) throw new RangeError(`the cache has no part ${part} of layer group ${group}`);
+  #part(group: number, part: number): PartPlaces {
+    const { firstUnit = Number.NaN, blocksPerSpan = 0 } = this.#cache.blocks.groups[group] ?? {};
+    const found = part < blocksPerSpan ? this.#places.parts[firstUnit + part] : undefined;
+    if (found === undefined) throw new RangeError(`no layer group ${group} of tokens has a part ${part}`);
     return found;
   }
 
@@ -167,13 +179,17 @@ export class Batch implements Disposable {
     return this.#memory.slice(start * INT32_BYTES, length * INT32_BYTES);
   }
 
-  #makePart(elements: Int32Array, part: GroupPart, number: number): SequenceBatch {
+  #makePart(elements: Int32Array, { group, part, firstBlock }: Unit, number: number): SequenceBatch[] {
     const { maxSequences, maxTokens, maxBlocksPerSequence } = this.#limits;
     const { queryOffsets, parts } = this.#places;
-    const { slotMapping, blockTables } = parts[number] as BatchPlaces["parts"][number];
-    return new SequenceBatch({
+    const places = parts[number];
+    if (places === undefined) return [];
+    const { slotMapping, blockTables } = places;
+    const batch = new SequenceBatch({
       ...this.#limits,
-      ...part,
+      group,
+      part,
+      firstBlock,
       tokensPerBlock: this.#cache.blocks.tokensPerBlock,
       arrays: {
         sequenceLengths: elements.subarray(0, maxSequences),
@@ -182,24 +198,71 @@ export class Batch implements Disposable {
         blockTables: elements.subarray(blockTables, blockTables + maxSequences * maxBlocksPerSequence),
       },
     });
+    return [batch];
   }
 }
 
+/** One part of a layer group. */
+interface Unit {
+  readonly group: number;
+  readonly part: number;
+  /** The first block of the buffer that it draws on. */
+  readonly firstBlock: number;
+}
+
 /** Every part of every layer group, in the order of their units. */
-function partsOf(cache: PagedKVCache): GroupPart[] {
-  return cache.blocks.groups.flatMap(({ blocksPerSpan }, group) =>
-    Array.from({ length: blocksPerSpan }, (_, part) => ({ group, part })),
+function unitsOf({ blocks }: PagedKVCache): Unit[] {
+  return blocks.groups.flatMap(({ blocksPerSpan, sizeClass }, group) =>
+    Array.from({ length: blocksPerSpan }, (_, part) => {
+      return { group, part, firstBlock: blocks.sizes[sizeClass]?.firstBlock ?? 0 };
+    }),
   );
 }
 
-/** Lengths and offsets, then what each part has, one array after the other. */
-function batchPlaces(limits: Required<BatchLimits>, numParts: number): BatchPlaces {
-  const { maxSequences, maxTokens, maxBlocksPerSequence } = limits;
-  const partLength = maxTokens + maxSequences * maxBlocksPerSequence;
-  const firstPart = 2 * maxSequences + 1;
-  const parts = Array.from({ length: numParts }, (_, part) => ({
-    slotMapping: firstPart + part * partLength,
-    blockTables: firstPart + part * partLength + maxTokens,
-  }));
-  return { queryOffsets: maxSequences, parts, length: firstPart + numParts * partLength };
+/** Lengths and offsets, then what each part of tokens has, then the states' blocks, one array after the other. */
+function batchPlaces(
+  { maxSequences, maxTokens, maxBlocksPerSequence }: Required<BatchLimits>,
+  cache: PagedKVCache,
+): BatchPlaces {
+  let length = 0;
+  const place = (elements: number): number => {
+    length += elements;
+    return length - elements;
+  };
+  const isState = (group: number): boolean => cache.blocks.groups[group]?.kind === "state";
+  place(maxSequences);
+  const queryOffsets = place(maxSequences + 1);
+  const parts = unitsOf(cache).map(({ group }) => {
+    if (isState(group)) return undefined;
+    return { slotMapping: place(maxTokens), blockTables: place(maxSequences * maxBlocksPerSequence) };
+  });
+  const states = cache.blocks.groups.map((_, group) => (isState(group) ? place(maxSequences) : undefined));
+  return { queryOffsets, parts, states, length };
+}
+
+/** Where a batch's sequences have their states in one layer group. */
+class StateBlocks {
+  constructor(
+    readonly group: number,
+    readonly firstBlock: number,
+    readonly elements: Int32Array,
+  ) {}
+
+  write(sequences: readonly PagedSequence[]): void {
+    for (let row = 0; row < sequences.length; row++) {
+      const [block = 0] = (sequences[row] as PagedSequence).table.view(this.group);
+      this.elements[row] = block - this.firstBlock;
+    }
+  }
+}
+
+function stateBlocks(
+  { blocks }: PagedKVCache,
+  elements: Int32Array,
+  group: number,
+  at: number | undefined,
+): StateBlocks[] {
+  if (at === undefined) return [];
+  const sizeClass = blocks.groups[group]?.sizeClass ?? 0;
+  return [new StateBlocks(group, blocks.sizes[sizeClass]?.firstBlock ?? 0, elements.subarray(at))];
 }

@@ -27,3 +27,17 @@ export class LayerIndexError extends RangeError {
     super(`there is no layer ${layer}; the cache has layers 0 to ${numLayers - 1}`);
   }
 }
+
+/** A layer is of a kind that cannot be used like that. */
+export class LayerKindError extends Error {
+  override readonly name = "LayerKindError";
+  readonly code = "LAYER_KIND";
+
+  constructor(
+    readonly layer: number,
+    readonly kind: string,
+    readonly reason: string,
+  ) {
+    super(`layer ${layer} is ${kind}; ${reason}`);
+  }
+}

@@ -1,13 +1,10 @@
 export { Batch, type BatchLimits } from "./batch.ts";
-export { CacheFullError, LayerIndexError } from "./errors.ts";
+export { holdsTokens, type StateBytes, type TokenRow } from "./cache-group.ts";
+export { CacheFullError, LayerIndexError, LayerKindError } from "./errors.ts";
 export { type AllocateCacheOptions, type CacheAppendInput, KVCache } from "./kv-cache.ts";
 export { KvTensor } from "./kv-tensor.ts";
+export type { LayerState } from "./layer-state.ts";
+export type { LayerGroupConfig, ModelPagedConfig, PagedKVCacheConfig, UniformPagedConfig } from "./paged-config.ts";
 export { type AllocatePagedCacheOptions, type BatchAppendInput, PagedKVCache } from "./paged-kv-cache.ts";
-export {
-  type LayerGroupConfig,
-  type LayerPlace,
-  type PagedKVCacheConfig,
-  type PagedLayout,
-  pagedLayout,
-} from "./paged-layout.ts";
+export { type BufferLayout, type LayerPlace, type PagedLayout, pagedLayout } from "./paged-layout.ts";
 export { PagedSequence } from "./paged-sequence.ts";

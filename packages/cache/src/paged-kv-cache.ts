@@ -1,9 +1,7 @@
 import { type Device, type DeviceMemory, DisposedError, type MemoryRegion, type Stream } from "@kv/device-memory";
-import { append, KvView, ShapeError } from "@kv/kernels";
+import { append, type KvView, ShapeError } from "@kv/kernels";
 import {
-  type BlockId,
   BlockManager,
-  type BlockOperation,
   type CreateSequenceOptions,
   type Pin,
   type PolicyFactory,
@@ -13,9 +11,14 @@ import {
 } from "@kv/paging";
 import type { VramTracker } from "@kv/vram-tracker";
 import { Batch, type BatchLimits } from "./batch.ts";
-import { LayerIndexError } from "./errors.ts";
-import { type PagedKVCacheConfig, type PagedLayout, pagedLayout } from "./paged-layout.ts";
+import { holdsTokens, type TokenRow } from "./cache-group.ts";
+import { LayerIndexError, LayerKindError } from "./errors.ts";
+import { type LayerState, layerState } from "./layer-state.ts";
+import { layerView } from "./layer-view.ts";
+import type { PagedKVCacheConfig } from "./paged-config.ts";
+import { type BufferLayout, type LayerPlace, type PagedLayout, pagedLayout } from "./paged-layout.ts";
 import { PagedSequence } from "./paged-sequence.ts";
+import { allocateBuffers, runBlockOperation } from "./pool-buffers.ts";
 
 export interface AllocatePagedCacheOptions {
   /** Where the pool is accounted for, as "kv_cache". */
@@ -34,22 +37,25 @@ export interface AllocatePagedCacheOptions {
   readonly clock?: () => number;
 }
 
-/** New tokens of one layer for a whole batch, packed: [numTokens, numKvHeads, headDim] in memory of the device or pinned. */
+/**
+ * New tokens of one layer for a whole batch, packed: [numTokens, numKvHeads, head width] in memory of the device or
+ * pinned. Of a latent layer, `keys` are the latents and `values` the rotary keys.
+ */
 export interface BatchAppendInput {
   readonly keys: MemoryRegion;
   readonly values: MemoryRegion;
 }
 
 /**
- * A key/value cache in blocks, shared by many sequences: one pool of exactly the planned size, prefixes that are computed
+ * A key/value cache in blocks, shared by many sequences: buffers of exactly the planned size, prefixes that are computed
  * once, copies on write. Which block holds which tokens is decided by `@kv/paging`, the same on every device; this class
  * does on the device what was decided. All work runs on one stream.
  */
 export class PagedKVCache implements Disposable {
   readonly device: Device;
   readonly layout: PagedLayout;
-  /** The pool: [numBlocks][layersPerBlock][keys, values][tokensPerBlock][numKvHeads][headDim]. */
-  readonly memory: DeviceMemory;
+  /** The pool, as `layout.buffers` describes it: one buffer for each size of blocks. */
+  readonly buffers: readonly DeviceMemory[];
   /** The bookkeeping: usage, quotas, events, explanations. Sequences made from it directly are not written by batches. */
   readonly blocks: BlockManager;
   readonly stream: Stream;
@@ -58,46 +64,42 @@ export class PagedKVCache implements Disposable {
 
   private constructor(
     layout: PagedLayout,
-    memory: DeviceMemory,
+    buffers: readonly DeviceMemory[],
     blocks: BlockManager,
     stream: Stream,
     tracker: VramTracker | undefined,
   ) {
-    this.device = memory.device;
+    this.device = (buffers[0] as DeviceMemory).device;
     this.layout = layout;
-    this.memory = memory;
+    this.buffers = buffers;
     this.blocks = blocks;
     this.stream = stream;
     this.#tracker = tracker;
-    this.#views = new Array<KvView | undefined>(layout.config.numLayers);
+    this.#views = new Array<KvView | undefined>(layout.numLayers);
   }
 
   /**
    * Allocates the pool and queues its zeroing.
-   * @throws InvalidConfigError, InvalidOptionError, SizeOverflowError, BudgetExceededError, OutOfMemoryError
+   * @throws InvalidConfigError, LayerKindError, InvalidOptionError, SizeOverflowError, BudgetExceededError, OutOfMemoryError
    */
   static allocate(device: Device, config: PagedKVCacheConfig, options: AllocatePagedCacheOptions = {}): PagedKVCache {
     const layout = pagedLayout(config);
-    const { numBlocks, tokensPerBlock, dtype } = layout.config;
     const { tracker, owner, stream = device.defaultStream, ...managing } = options;
-    const { bytesPerBlock, groupSpecs: groups } = layout;
-    const blocks = new BlockManager({ ...managing, numBlocks, tokensPerBlock, bytesPerBlock, groups });
-    const memory = device.allocate(layout.sizeBytes, {
-      purpose: "kv_cache",
-      description: `${numBlocks} blocks of ${tokensPerBlock} tokens, ${bytesPerBlock} bytes each, ${dtype}`,
-      stream,
-      ...(tracker === undefined ? {} : { tracker }),
-      ...(owner === undefined ? {} : { owner }),
-    });
-    return new PagedKVCache(layout, memory, blocks, stream, tracker);
+    const { tokensPerBlock, groupSpecs: groups } = layout;
+    const [first, ...moreSizes] = layout.buffers as readonly [BufferLayout, ...BufferLayout[]];
+    const { numBlocks, bytesPerBlock } = first;
+    const blocks = new BlockManager({ ...managing, numBlocks, bytesPerBlock, moreSizes, tokensPerBlock, groups });
+    const buffers = allocateBuffers(device, layout, { tracker, owner, stream });
+    return new PagedKVCache(layout, buffers, blocks, stream, tracker);
   }
 
+  /** Bytes of all buffers. */
   get sizeBytes(): number {
-    return this.memory.sizeBytes;
+    return this.layout.sizeBytes;
   }
 
   get isAllocated(): boolean {
-    return this.memory.isAllocated;
+    return this.buffers.every((buffer) => buffer.isAllocated);
   }
 
   /**
@@ -111,8 +113,19 @@ export class PagedKVCache implements Disposable {
   ): PagedSequence {
     this.#requireAllocated();
     // Others may share a block once its keys and values are queued, not when its tokens are known.
-    const table = this.blocks.createSequence(tokens, { ...options, storeOn: "commit" });
-    return new PagedSequence(table, table.reusedTokens);
+    return new PagedSequence(this.blocks.createSequence(tokens, { ...options, storeOn: "commit" }));
+  }
+
+  /**
+   * A sequence with the written prefix of these tokens alone, `reusedTokens` of them. The others are appended as they are
+   * computed, some at a time, so that layers with a window take blocks for no more than these. Errors as `createSequence`.
+   */
+  openSequence(
+    tokens: Int32Array | readonly number[],
+    options: Omit<CreateSequenceOptions, "storeOn"> = {},
+  ): PagedSequence {
+    this.#requireAllocated();
+    return new PagedSequence(this.blocks.openSequence(tokens, { ...options, storeOn: "commit" }));
   }
 
   /** Keeps the written prefix of these tokens until the pin is disposed. @throws PinLimitError */
@@ -128,76 +141,76 @@ export class PagedKVCache implements Disposable {
 
   /**
    * Writes the new tokens of a batch in one layer. Queued; the inputs may be disposed at once.
-   * @throws LayerIndexError, ShapeError when the inputs are not the batch's tokens, DisposedError
+   * @throws LayerIndexError, LayerKindError, ShapeError when the inputs are not the batch's tokens, DisposedError
    */
   append(layer: number, batch: Batch, input: BatchAppendInput): void {
     const view = this.view(layer);
+    const { group, part, isShared } = this.#place(layer);
+    if (isShared) throw new LayerKindError(layer, "shared", "append to the layer that it reads");
     const wantedBytes = batch.numTokens * view.keyBytesPerToken;
     if (input.keys.sizeBytes !== wantedBytes) {
       throw new ShapeError("keys", `${batch.numTokens} tokens, ${wantedBytes} bytes`, `${input.keys.sizeBytes} bytes`);
     }
-    const { group, part } = this.#place(layer);
     append(view, { ...input, slots: batch.slotMapping(group, part) }, this.stream);
   }
 
-  /** One layer as the kernels take it; its blocks are those of the layer's group and part. */
+  /**
+   * One layer as the kernels take it; its blocks are those of the layer's group and part, numbered from 0 in its buffer as
+   * in a batch's tables. A shared layer has the view of the layer that it reads.
+   * @throws LayerIndexError; LayerKindError for a layer without tokens; DisposedError
+   */
   view(layer: number): KvView {
     const known = this.#views[layer];
     if (known !== undefined) return known;
-    const made = this.#makeView(layer);
+    const place = this.#place(layer);
+    const { holds } = place;
+    if (!holdsTokens(holds)) throw new LayerKindError(layer, "state", "it has a state for each sequence and no tokens");
+    const made = this.#makeView(place, holds);
     this.#views[layer] = made;
     return made;
   }
 
+  /**
+   * A sequence's state in a recurrent layer: zeros when the sequence begins, then what the caller's kernels write.
+   * @throws LayerIndexError, LayerKindError, DisposedError
+   */
+  state(layer: number, sequence: PagedSequence): LayerState {
+    const place = this.#place(layer);
+    const { holds } = place;
+    if (holdsTokens(holds)) throw new LayerKindError(layer, "no recurrence", "use its view");
+    const [block = -1] = sequence.blockTable(place.group, place.part);
+    return layerState(this.buffers[place.buffer] as DeviceMemory, this.layout, { ...place, holds }, block);
+  }
+
   /** Queues the scrubs and copies that the bookkeeping has assumed. A batch does so before it is written. */
   settle(): void {
-    for (const operation of this.blocks.takeWork()) this.#run(operation);
+    for (const operation of this.blocks.takeWork()) {
+      runBlockOperation(this.layout, this.buffers, operation, this.stream);
+    }
   }
 
   /** Gives the memory back. Later calls do nothing. */
   dispose(): void {
-    this.memory.dispose();
+    for (const buffer of this.buffers) buffer.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  #run(operation: BlockOperation): void {
-    if (operation.kind === "copy") {
-      this.#block(operation.to).copyFrom(this.#block(operation.from), this.stream);
-      return;
-    }
-    for (const block of operation.blocks) this.#block(block).zero(this.stream);
-  }
-
-  #block(block: BlockId): ReturnType<DeviceMemory["slice"]> {
-    const { bytesPerBlock } = this.layout;
-    return this.memory.slice(block * bytesPerBlock, bytesPerBlock);
-  }
-
-  #place(layer: number): PagedLayout["places"][number] {
+  #place(layer: number): LayerPlace {
     const place = this.layout.places[layer];
-    if (place === undefined) throw new LayerIndexError(layer, this.layout.config.numLayers);
-    return place;
+    if (place !== undefined) return place;
+    const isThere = Number.isInteger(layer) && layer >= 0 && layer < this.layout.numLayers;
+    throw isThere
+      ? new LayerKindError(layer, "none", "it has no cache")
+      : new LayerIndexError(layer, this.layout.numLayers);
   }
 
-  #makeView(layer: number): KvView {
-    const { offsetBytes } = this.#place(layer);
-    const { bytesPerToken, bytesPerBlock, sizeBytes } = this.layout;
-    const { dtype, numKvHeads, headDim, tokensPerBlock, numBlocks } = this.layout.config;
-    const keyBytes = tokensPerBlock * bytesPerToken;
-    const planeBytes = sizeBytes - bytesPerBlock + keyBytes;
-    const plane = (startBytes: number) => ({
-      memory: this.memory.slice(startBytes, planeBytes),
-      blockStrideBytes: bytesPerBlock,
-      tokenStrideBytes: bytesPerToken,
-      headStrideBytes: bytesPerToken / numKvHeads,
-      headDim,
-    });
-    const keys = plane(offsetBytes);
-    const values = plane(offsetBytes + keyBytes);
-    return new KvView({ keys, values, dtype, numKvHeads, tokensPerBlock, numBlocks });
+  #makeView(place: LayerPlace, holds: TokenRow): KvView {
+    const layout = this.layout.buffers[place.buffer] as BufferLayout;
+    const memory = this.buffers[place.buffer] as DeviceMemory;
+    return layerView(memory, layout, { ...place, holds }, this.layout.tokensPerBlock);
   }
 
   #requireAllocated(): void {

@@ -13,7 +13,7 @@ export class PagedSequence implements Disposable {
   #writtenTokens: number;
 
   /** @internal */
-  constructor(table: BlockTable, writtenTokens: number) {
+  constructor(table: BlockTable, writtenTokens: number = table.reusedTokens) {
     this.table = table;
     this.reusedTokens = table.reusedTokens;
     this.#writtenTokens = writtenTokens;
@@ -33,7 +33,10 @@ export class PagedSequence implements Disposable {
     return this.table.isDisposed;
   }
 
-  /** The blocks of a layer group in order, -1 where a window has left. */
+  /**
+   * The blocks of a layer group in order, as `cache.blocks` numbers them, -1 where a window has left; of a group of states
+   * the one block of the running state.
+   */
   blockTable(group = 0, part = 0): readonly number[] {
     return this.table.blocks(group, part);
   }

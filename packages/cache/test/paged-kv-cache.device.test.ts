@@ -5,7 +5,7 @@ import { VramTracker } from "@kv/vram-tracker";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { type Batch, LayerIndexError, PagedKVCache, type PagedKVCacheConfig } from "../src/index.ts";
-import { type ModelSequence, PagedModel, readLayer, writeBatch } from "./paged-model.ts";
+import { expectContents, type ModelSequence, PagedModel, writeBatch } from "./paged-model.ts";
 
 const UNIFORM: PagedKVCacheConfig = { numLayers: 3, numKvHeads: 2, headDim: 8, numBlocks: 24, tokensPerBlock: 4 };
 const HYBRID: PagedKVCacheConfig = {
@@ -16,6 +16,41 @@ const HYBRID: PagedKVCacheConfig = {
     { name: "full", kind: "full", layers: [1, 4] },
     { name: "window", kind: "sliding", layers: [0, 2, 3, 5], windowTokens: 6 },
   ],
+};
+const CHECKED = { maxContextTokens: null, dtype: null, stateDtype: null, assumptions: [] };
+const ROOM = { tokens: 60, sequences: 4, tokensPerBlock: 4 };
+const UNEQUAL: PagedKVCacheConfig = {
+  ...ROOM,
+  shape: {
+    ...CHECKED,
+    modelType: "two widths",
+    layers: [
+      { kind: "full", index: 0, numKvHeads: 1, keyDim: 24, valueDim: 16, indexerKeyDim: 0 },
+      { kind: "sliding", index: 1, numKvHeads: 2, keyDim: 8, valueDim: 8, windowTokens: 6 },
+      { kind: "shared", index: 2, readsLayer: 0 },
+      { kind: "sliding", index: 3, numKvHeads: 2, keyDim: 8, valueDim: 8, windowTokens: 6 },
+      { kind: "none", index: 4 },
+    ],
+  },
+};
+const LATENT: PagedKVCacheConfig = {
+  ...ROOM,
+  shape: {
+    ...CHECKED,
+    modelType: "latents",
+    layers: [0, 1, 2].map((index) =>
+      index === 1
+        ? { kind: "chunked", index, numKvHeads: 2, keyDim: 16, valueDim: 8, chunkTokens: 8 }
+        : {
+            kind: "latent",
+            index,
+            latentDim: 40,
+            ropeDim: 8,
+            indexerKeyDim: 0,
+            expanded: { numKvHeads: 2, keyDim: 24, valueDim: 16 },
+          },
+    ),
+  },
 };
 const LIMITS = { maxSequences: 4, maxTokens: 64, maxBlocksPerSequence: 16 };
 const NUM_RUNS = process.env["KV_TEST_SMALL"] === "1" ? 5 : 150;
@@ -43,14 +78,18 @@ describe.skipIf(missing !== "")(`PagedKVCache on ${inject("device")} ${missing}`
 
   test("several layer groups share one pool", () => {
     using cache = PagedKVCache.allocate(device, HYBRID);
-    expect(cache.layout.layersPerBlock).toBe(2);
+    expect(cache.layout.buffers).toEqual([
+      { numBlocks: 60, firstBlock: 0, bytesPerBlock: 4 * 2 * 2 * 2 * 8 * 2, sizeBytes: cache.sizeBytes },
+    ]);
     expect(cache.sizeBytes).toBe(60 * 4 * 2 * 2 * 2 * 8 * 2);
     expect(cache.blocks.groups.map((group) => group.blocksPerSpan)).toEqual([1, 2]);
   });
 
-  describe.each([
+  describe.each<[string, PagedKVCacheConfig]>([
     ["one group", UNIFORM],
     ["full and sliding groups", HYBRID],
+    ["layers of unequal widths", UNEQUAL],
+    ["latents beside a window", LATENT],
   ])("with %s", (_, config) => {
     test("a shared prefix is written once and read by both", () => {
       using cache = PagedKVCache.allocate(device, config);
@@ -159,20 +198,6 @@ describe.skipIf(missing !== "")(`PagedKVCache on ${inject("device")} ${missing}`
     for (const each of alive) each.sequence.dispose();
   }
 
-  test("a scrubbed block never shows what its last owner wrote", () => {
-    using cache = PagedKVCache.allocate(device, { ...UNIFORM, numBlocks: 3 }, { scrub: "between-namespaces" });
-    using batch = cache.createBatch(LIMITS);
-    const model = new PagedModel();
-    const first = createSequence(cache, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], "a");
-    writeBatch(device, cache, batch, model, [first]);
-    first.sequence.dispose();
-    const second = createSequence(cache, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], "b");
-    batch.prepare([second.sequence]);
-    const pool = Buffer.alloc(cache.sizeBytes, 1);
-    cache.memory.copyToHostSync(pool, cache.stream);
-    expect(pool.equals(Buffer.alloc(cache.sizeBytes))).toBe(true);
-  });
-
   test("out of blocks says what there is, and changes nothing", () => {
     using cache = PagedKVCache.allocate(device, { ...UNIFORM, numBlocks: 4 });
     const held = cache.createSequence([1, 2, 3, 4, 5, 6, 7, 8, 9]);
@@ -188,8 +213,8 @@ describe.skipIf(missing !== "")(`PagedKVCache on ${inject("device")} ${missing}`
     using batch = cache.createBatch(LIMITS);
     const sequence = cache.createSequence([1, 2, 3]);
     batch.prepare([sequence]);
-    using two = device.allocate(2 * cache.layout.bytesPerToken);
-    using three = device.allocate(3 * cache.layout.bytesPerToken);
+    using two = device.allocate(2 * cache.view(0).keyBytesPerToken);
+    using three = device.allocate(3 * cache.view(0).keyBytesPerToken);
     expect(() => cache.append(0, batch, { keys: two, values: two })).toThrow(ShapeError);
     expect(() => cache.append(0, batch, { keys: three, values: two })).toThrow(ShapeError);
     expect(() => cache.append(3, batch, { keys: three, values: three })).toThrow(LayerIndexError);
@@ -212,27 +237,3 @@ describe.skipIf(missing !== "")(`PagedKVCache on ${inject("device")} ${missing}`
     );
   });
 });
-
-/** Every token that a layer still has is what the model computed for it. */
-function expectContents(cache: PagedKVCache, model: PagedModel, sequences: readonly ModelSequence[]): void {
-  cache.settle();
-  const pool = Buffer.alloc(cache.sizeBytes);
-  cache.memory.copyToHostSync(pool, cache.stream);
-  const { numLayers } = cache.layout.config;
-  for (const { sequence, namespace, tokens } of sequences) {
-    expect(sequence.length).toBe(tokens.length);
-    for (let layer = 0; layer < numLayers; layer++) {
-      const found = readLayer(cache, sequence, layer, pool);
-      tokens.forEach((_, position) => {
-        const prefix = tokens.slice(0, position + 1);
-        const wanted = model.compute(namespace, prefix, numLayers, cache.layout.bytesPerToken)[layer];
-        const keys = found.keys[position];
-        if (keys?.byteLength === 0) return; // a window has left it
-        expect(keys?.equals(wanted?.keys ?? Buffer.alloc(0)), `keys of layer ${layer}, position ${position}`).toBe(
-          true,
-        );
-        expect(found.values[position]?.equals(wanted?.values ?? Buffer.alloc(0))).toBe(true);
-      });
-    }
-  }
-}

@@ -25,6 +25,8 @@ export interface SequenceBatchOptions {
   /** The layer group, and which of its blocks per span. Default 0. */
   group?: number;
   part?: number;
+  /** Number that block 0 of the batch has in the pool: that of the first block of the group's size. Default 0. */
+  firstBlock?: number;
   /** Default: arrays of its own. */
   arrays?: BatchArrays;
 }
@@ -127,11 +129,14 @@ export class SequenceBatch {
     const isSame = this.#tables[row] === table && this.#revisions[row] === table.revision;
     const from = isSame ? before : 0;
     if (isSame && before === table.numBlocks) return;
-    const { maxBlocksPerSequence, group = 0, part = 0 } = this.#options;
+    const { maxBlocksPerSequence, group = 0, part = 0, firstBlock = 0 } = this.#options;
     const { blockTables } = this.arrays;
     const start = row * maxBlocksPerSequence;
     const blocks = table.view(group, part);
-    for (let entry = from; entry < table.numBlocks; entry++) blockTables[start + entry] = blocks[entry] as number;
+    for (let entry = from; entry < table.numBlocks; entry++) {
+      const block = blocks[entry] as number;
+      blockTables[start + entry] = block < 0 ? NONE : block - firstBlock;
+    }
     if (table.numBlocks < before) blockTables.fill(NONE, start + table.numBlocks, start + before);
     this.#tables[row] = table;
     this.#revisions[row] = table.revision;

@@ -21,10 +21,12 @@ export function restoreStates(sequence: Sequence, node: number, length: number):
 
 /**
  * Keeps copies of the running states at a node whose position is a checkpoint. Takes blocks that are free or evictable;
- * where there are none, or a quota is reached, the checkpoint is left out.
+ * where there are none, or a quota is reached, the checkpoint is left out; and where a commit went on past it, since the
+ * state has gone on too.
  */
 export function saveStates(sequence: Sequence, node: number, length: number): void {
   const { pool, namespace } = sequence;
+  if (sequence.storesOnCommit && length !== sequence.committed) return;
   for (const unit of pool.stateUnits) {
     const every = (pool.groupOfUnit[unit] as LayerGroup).spanTokens;
     if (every === 0 || length % every !== 0 || pool.index.blockOf(node, unit) >= 0) continue;
