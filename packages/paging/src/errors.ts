@@ -128,16 +128,3 @@ export class InvariantError extends Error {
     super(`${invariant}: ${found}; please report this with what led to it`);
   }
 }
-
-/** A trace file does not have the form that its reader expects. */
-export class TraceFormatError extends Error {
-  readonly code = "TRACE_FORMAT";
-
-  constructor(
-    readonly line: number,
-    readonly expected: string,
-    readonly found: string,
-  ) {
-    super(`line ${line} of the trace: wanted ${expected}, found ${found}`);
-  }
-}

@@ -8,7 +8,7 @@ export function lruHits(trace: Trace, numBlocks: number): number {
   const cached = new Map<number, { request: number; depth: number; parent: number | undefined }>();
   let hits = 0;
   trace.requests.forEach(({ prefixIds = [] }, request) => {
-    const ids = prefixIds as readonly number[];
+    const ids = prefixIds.slice(0, numBlocks); // of a prompt that is larger than the pool, the beginning
     const firstMiss = ids.findIndex((id) => !cached.has(id));
     hits += firstMiss < 0 ? ids.length : firstMiss;
     const own = new Set(ids);

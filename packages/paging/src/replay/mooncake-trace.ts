@@ -1,7 +1,8 @@
-import { TraceFormatError } from "../errors.ts";
 import type { Trace, TraceRequest } from "./trace.ts";
+import { TraceFormatError } from "./trace-format-error.ts";
 
-const TOKENS_PER_ID = 512;
+/** Tokens that one of Mooncake's `hash_ids` stands for. */
+export const MOONCAKE_TOKENS_PER_ID = 512;
 
 /**
  * Reads the traces published with Mooncake (FAST 2025): a JSON object per line with `timestamp` in milliseconds,
@@ -12,20 +13,25 @@ const TOKENS_PER_ID = 512;
 export function parseMooncakeTrace(text: string): Trace {
   const requests: TraceRequest[] = [];
   text.split("\n").forEach((line, i) => {
-    if (line.trim() !== "") requests.push(parseRequest(line, i + 1));
+    if (line.trim() !== "") requests.push(parseMooncakeRequest(line, i + 1));
   });
-  return { format: "mooncake", requests, tokensPerId: TOKENS_PER_ID };
+  return { format: "mooncake", requests, tokensPerId: MOONCAKE_TOKENS_PER_ID };
 }
 
-function parseRequest(text: string, line: number): TraceRequest {
+/**
+ * Reads one line. Other fields are left alone. That `hash_ids` are as many as the prompt needs is not required:
+ * `traceNotes` tells.
+ *
+ * @throws TraceFormatError
+ */
+export function parseMooncakeRequest(text: string, line: number): TraceRequest {
   const fields = parseObject(text, line);
-  const arrivalMs = count(fields, "timestamp", line);
-  const promptTokens = count(fields, "input_length", line);
-  const outputTokens = count(fields, "output_length", line);
-  const prefixIds = ids(fields["hash_ids"], line);
-  const numIds = Math.ceil(promptTokens / TOKENS_PER_ID);
-  if (prefixIds.length === numIds) return { arrivalMs, promptTokens, outputTokens, prefixIds };
-  throw new TraceFormatError(line, `${numIds} hash_ids for ${promptTokens} tokens`, `${prefixIds.length}`);
+  return {
+    arrivalMs: number(fields, "timestamp", line, "a number of milliseconds from 0", Number.isFinite),
+    promptTokens: number(fields, "input_length", line, "a count of tokens", Number.isSafeInteger),
+    outputTokens: number(fields, "output_length", line, "a count of tokens", Number.isSafeInteger),
+    prefixIds: ids(fields["hash_ids"], line),
+  };
 }
 
 function parseObject(text: string, line: number): Record<string, unknown> {
@@ -35,18 +41,30 @@ function parseObject(text: string, line: number): Record<string, unknown> {
   } catch {
     // Reported below, with the line.
   }
-  throw new TraceFormatError(line, "a JSON object", text.slice(0, 40));
+  throw new TraceFormatError(line, "", "a JSON object", shown(text));
 }
 
-function count(fields: Record<string, unknown>, name: string, line: number): number {
-  const value = fields[name];
-  if (typeof value === "number" && Number.isFinite(value) && value >= 0) {
-    if (name === "timestamp" || Number.isInteger(value)) return value;
-  }
-  throw new TraceFormatError(line, `a count as ${name}`, String(JSON.stringify(value)));
+function number(
+  fields: Record<string, unknown>,
+  field: string,
+  line: number,
+  expected: string,
+  isGood: (value: unknown) => boolean,
+): number {
+  const value = fields[field];
+  if (typeof value === "number" && value >= 0 && isGood(value)) return value;
+  throw new TraceFormatError(line, field, expected, shown(JSON.stringify(value)));
 }
 
 function ids(value: unknown, line: number): number[] {
-  if (Array.isArray(value) && value.every((each) => Number.isSafeInteger(each))) return value as number[];
-  throw new TraceFormatError(line, "integers as hash_ids", String(JSON.stringify(value)).slice(0, 40));
+  const expected = "a list of whole numbers";
+  if (!Array.isArray(value)) throw new TraceFormatError(line, "hash_ids", expected, shown(JSON.stringify(value)));
+  const wrong = value.findIndex((each) => !Number.isSafeInteger(each));
+  if (wrong < 0) return value as number[];
+  throw new TraceFormatError(line, `hash_ids[${wrong}]`, "a whole number", shown(JSON.stringify(value[wrong])));
+}
+
+function shown(text: string | undefined): string {
+  if (text === undefined) return "nothing";
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }

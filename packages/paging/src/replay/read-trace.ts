@@ -1,7 +1,7 @@
-import { TraceFormatError } from "../errors.ts";
 import { parseAzureTrace } from "./azure-trace.ts";
 import { parseMooncakeTrace } from "./mooncake-trace.ts";
 import type { Trace } from "./trace.ts";
+import { TraceFormatError } from "./trace-format-error.ts";
 
 /** Reads a trace in either format, compressed with gzip or not. @throws TraceFormatError */
 export async function readTrace(bytes: Uint8Array): Promise<Trace> {
@@ -9,14 +9,23 @@ export async function readTrace(bytes: Uint8Array): Promise<Trace> {
   return parseTrace(text);
 }
 
-/** Reads the text of a trace, whose first character tells the format. @throws TraceFormatError */
+/** Reads the text of a trace, whose beginning tells the format. @throws TraceFormatError */
 export function parseTrace(text: string): Trace {
-  if (text.startsWith("{")) return parseMooncakeTrace(text);
-  if (text.startsWith("TIMESTAMP")) return parseAzureTrace(text);
-  throw new TraceFormatError(1, "JSON lines of Mooncake or CSV of Azure", text.slice(0, 40));
+  return traceFormat(text) === "mooncake" ? parseMooncakeTrace(text) : parseAzureTrace(text);
 }
 
-function isGzip(bytes: Uint8Array): boolean {
+/** The format of a trace by its first characters: an object, or a header that names a time. @throws TraceFormatError */
+export function traceFormat(beginning: string): Trace["format"] {
+  const start = beginning.replace(/^\uFEFF/, "").trimStart();
+  if (start.startsWith("{")) return "mooncake";
+  const [header = ""] = start.split("\n", 1);
+  if (header.includes("TIMESTAMP")) return "azure";
+  const found = start === "" ? "nothing" : start.slice(0, 40);
+  throw new TraceFormatError(1, "", "JSON lines of Mooncake or CSV of Azure", found);
+}
+
+/** Whether bytes begin as a gzip file does (RFC 1952). */
+export function isGzip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 
@@ -26,6 +35,6 @@ async function gunzip(bytes: Uint8Array): Promise<Uint8Array> {
   try {
     return new Uint8Array(await new Response(stream).arrayBuffer());
   } catch (error) {
-    throw new TraceFormatError(1, "a whole gzip file", error instanceof Error ? error.message : String(error));
+    throw new TraceFormatError(1, "", "a whole gzip file", error instanceof Error ? error.message : String(error));
   }
 }

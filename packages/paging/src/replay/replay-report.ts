@@ -6,6 +6,7 @@ export interface ReplaySample {
   readonly timeMs: number;
   /** Blocks that hold something, cached ones included. */
   readonly occupiedBlocks: number;
+  /** Those that sequences hold. */
   readonly heldBlocks: number;
   /** Blocks evicted so far. */
   readonly evictedBlocks: number;
@@ -25,6 +26,7 @@ export interface ReplayReport {
     readonly requested: number;
     /** Those that were cached when the request came. */
     readonly hit: number;
+    /** Blocks of the pool that lost what they had cached. */
     readonly evicted: number;
   };
   /** `blocks.hit` over `blocks.requested`. */
@@ -32,11 +34,24 @@ export interface ReplayReport {
   readonly tokens: { readonly prompt: number; readonly output: number; readonly reused: number };
   /** Most blocks that held something at a time. */
   readonly peakBlocks: number;
+  /** Most blocks that sequences held at a time. */
+  readonly peakHeldBlocks: number;
   /** Tokens over token places, in the blocks that requests held: the mean over requests, or over time when timed. */
   readonly occupancy: number;
-  /** The rest to 1: by cause. */
-  readonly waste: { readonly tail: number };
+  readonly waste: ReplayWaste;
   readonly samples: readonly ReplaySample[];
+}
+
+/** What of the held blocks is not used, as shares of them. */
+export interface ReplayWaste {
+  /** Places behind the last token: 1 less `occupancy`. */
+  readonly tail: number;
+  /** Parts of blocks that their layer group does not fill. */
+  readonly padding: number;
+  /** Tokens that windows and chunks have left. */
+  readonly windows: number;
+  /** Blocks whose tokens an older block has too. */
+  readonly duplicates: number;
 }
 
 /** What a timed replay measures besides. */
@@ -54,25 +69,3 @@ export interface TimedReplayReport extends ReplayReport {
 
 /** Told of progress now and then. */
 export type ReplayProgress = (done: number, total: number) => void;
-
-/** Collects samples at even distances, at most some 500 of them. */
-export class SampleSeries {
-  readonly samples: ReplaySample[] = [];
-  readonly #every: number;
-  #requested = 0;
-  #hit = 0;
-
-  constructor(total: number) {
-    this.#every = Math.max(1, Math.floor(total / 500));
-  }
-
-  /** Adds what a request found, and a sample when it is time for one. */
-  add(requests: number, requested: number, hit: number, now: () => Omit<ReplaySample, "requests" | "hitRate">): void {
-    this.#requested += requested;
-    this.#hit += hit;
-    if (requests % this.#every !== 0) return;
-    this.samples.push({ requests, ...now(), hitRate: this.#requested === 0 ? 0 : this.#hit / this.#requested });
-    this.#requested = 0;
-    this.#hit = 0;
-  }
-}

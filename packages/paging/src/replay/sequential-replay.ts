@@ -1,10 +1,12 @@
-import { BlockManager } from "../block-manager.ts";
+import type { BlockManager } from "../block-manager.ts";
 import { checkInteger } from "../check.ts";
 import type { PolicyFactory } from "../eviction-policy.ts";
 import type { PolicyName } from "../policies/by-name.ts";
-import { type ReplayProgress, type ReplayReport, SampleSeries } from "./replay-report.ts";
+import { PromptBlocks } from "./prompt-blocks.ts";
+import { plainPool, type ReplayObserver } from "./replay-pool.ts";
+import type { ReplayProgress, ReplayReport } from "./replay-report.ts";
+import { ReplayTotals } from "./replay-totals.ts";
 import type { Trace, TraceRequest } from "./trace.ts";
-import { BlockNumbers } from "./trace-tokens.ts";
 
 /** How a trace is replayed one request after another. */
 export interface SequentialReplayOptions {
@@ -14,7 +16,11 @@ export interface SequentialReplayOptions {
   tokensPerBlock?: number;
   /** Default "reuse-rate". */
   policy?: PolicyName | PolicyFactory;
+  /** The blocks of the trace's prompts, where they are known from a replay before. */
+  promptBlocks?: PromptBlocks;
   onProgress?: ReplayProgress;
+  /** Its tokens are whole blocks: token `i` of a table is block `i` of the prompt. */
+  observer?: ReplayObserver;
 }
 
 /**
@@ -23,63 +29,47 @@ export interface SequentialReplayOptions {
  *
  * The real allocator is used with one token per block: the number of the block, which stands for all of its tokens. Of a
  * prompt that is larger than the pool the beginning is stored.
+ *
+ * @throws InvalidOptionError
  */
 export function replaySequentially(trace: Trace, options: SequentialReplayOptions): ReplayReport {
-  const { policy = "reuse-rate", tokensPerBlock = trace.tokensPerId, onProgress } = options;
-  const numbers = new BlockNumbers(trace, tokensPerBlock);
-  const prompts = trace.requests.map((_, request) => numbers.of(request));
-  const wanted = options.numBlocks === "unlimited" ? Math.max(1, numbers.count) : options.numBlocks;
+  const { policy = "reuse-rate", tokensPerBlock = trace.tokensPerId, onProgress, observer = {} } = options;
+  const blocks = options.promptBlocks ?? new PromptBlocks(trace, tokensPerBlock);
+  const wanted = options.numBlocks === "unlimited" ? Math.max(1, blocks.count) : options.numBlocks;
   const numBlocks = checkInteger("numBlocks", wanted, 1);
-  let now = 0;
-  const manager = new BlockManager({ numBlocks, tokensPerBlock: 1, policy, clock: () => now });
-  const series = new SampleSeries(prompts.length);
-  const total = { requested: 0, hit: 0, promptTokens: 0, outputTokens: 0, peakBlocks: 0 };
-  prompts.forEach((blocks, i) => {
-    const request = trace.requests[i] as TraceRequest;
-    now = request.arrivalMs;
-    const stored = blocks.length > numBlocks ? blocks.subarray(0, numBlocks) : blocks;
-    const table = manager.createSequence(stored, { maxReusedTokens: stored.length });
-    table.dispose();
-    total.requested += blocks.length;
-    total.hit += table.reusedTokens;
-    total.promptTokens += request.promptTokens;
-    total.outputTokens += request.outputTokens;
-    total.peakBlocks = Math.max(total.peakBlocks, manager.counters().cachedBlocks);
-    series.add(i + 1, blocks.length, table.reusedTokens, () => {
-      onProgress?.(i + 1, prompts.length);
-      return stateOf(manager, now);
-    });
+  let nowMs = 0;
+  const makePool = observer.makePool ?? plainPool;
+  const manager = makePool({ numBlocks, tokensPerBlock: 1, policy, clock: () => nowMs });
+  const requests = blocks.prompts.length;
+  const totals = new ReplayTotals({ manager, requests, tokensPerBlock, policy, onProgress });
+  blocks.prompts.forEach((prompt, request) => {
+    nowMs = Math.max(nowMs, (trace.requests[request] as TraceRequest).arrivalMs);
+    serve(trace.requests[request] as TraceRequest, request, prompt, tokensPerBlock, manager, totals, observer, nowMs);
   });
-  return report(manager, total, { policy, tokensPerBlock, series, requests: prompts.length });
+  return totals.report("sequential");
 }
 
-function stateOf(
+function serve(
+  { promptTokens, outputTokens }: TraceRequest,
+  request: number,
+  prompt: Int32Array,
+  tokensPerBlock: number,
   manager: BlockManager,
-  timeMs: number,
-): { timeMs: number; occupiedBlocks: number; heldBlocks: number; evictedBlocks: number } {
-  const { cachedBlocks, removedBlocks } = manager.counters();
-  return { timeMs, occupiedBlocks: cachedBlocks, heldBlocks: 0, evictedBlocks: removedBlocks };
-}
-
-function report(
-  manager: BlockManager,
-  total: { requested: number; hit: number; promptTokens: number; outputTokens: number; peakBlocks: number },
-  run: { policy: PolicyName | PolicyFactory; tokensPerBlock: number; series: SampleSeries; requests: number },
-): ReplayReport {
-  const places = total.requested * run.tokensPerBlock;
-  const occupancy = places === 0 ? 1 : total.promptTokens / places;
-  return {
-    mode: "sequential",
-    policy: typeof run.policy === "string" ? run.policy : "custom",
-    tokensPerBlock: run.tokensPerBlock,
-    numBlocks: manager.numBlocks,
-    requests: run.requests,
-    blocks: { requested: total.requested, hit: total.hit, evicted: manager.counters().removedBlocks },
-    hitRate: total.requested === 0 ? 0 : total.hit / total.requested,
-    tokens: { prompt: total.promptTokens, output: total.outputTokens, reused: total.hit * run.tokensPerBlock },
-    peakBlocks: total.peakBlocks,
-    occupancy,
-    waste: { tail: 1 - occupancy },
-    samples: run.series.samples,
-  };
+  totals: ReplayTotals,
+  observer: ReplayObserver,
+  nowMs: number,
+): void {
+  const stored = prompt.length > manager.numBlocks ? prompt.subarray(0, manager.numBlocks) : prompt;
+  const table = manager.createSequence(stored, { maxReusedTokens: stored.length });
+  observer.onBegin?.(request, table);
+  observer.onCompute?.(request, table, table.reusedTokens, table.length);
+  const hitBlocks = table.reusedTokens;
+  const places = prompt.length * tokensPerBlock;
+  totals.outputTokens += outputTokens;
+  totals.measurePool();
+  totals.held(Math.min(promptTokens, places), places, 1);
+  const reusedTokens = Math.min(hitBlocks * tokensPerBlock, promptTokens);
+  totals.found({ promptTokens, requestedBlocks: prompt.length, hitBlocks, reusedTokens }, nowMs);
+  observer.onEnd?.(request, table);
+  table.dispose();
 }

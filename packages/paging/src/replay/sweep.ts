@@ -1,23 +1,25 @@
-import type { ReplayReport } from "./replay-report.ts";
+import { PromptBlocks } from "./prompt-blocks.ts";
 import { replaySequentially, type SequentialReplayOptions } from "./sequential-replay.ts";
 import type { Trace } from "./trace.ts";
 
-/** Hit rate of one pool size. */
+/** What a trace finds in a pool of one size. */
 export interface SweepPoint {
   readonly numBlocks: number;
   readonly hitBlocks: number;
+  readonly evictedBlocks: number;
   readonly hitRate: number;
 }
 
-/** Replays a trace at several pool sizes, for the curve of hit rate against memory. */
+/** Replays a trace at several pool sizes, for the curve of hit rate against memory. The prompts are looked at once. */
 export function sweepPoolSizes(
   trace: Trace,
   sizes: readonly number[],
   options: Omit<SequentialReplayOptions, "numBlocks">,
 ): SweepPoint[] {
+  const promptBlocks = options.promptBlocks ?? new PromptBlocks(trace, options.tokensPerBlock ?? trace.tokensPerId);
   return sizes.map((numBlocks) => {
-    const report: ReplayReport = replaySequentially(trace, { ...options, numBlocks });
-    return { numBlocks, hitBlocks: report.blocks.hit, hitRate: report.hitRate };
+    const { blocks, hitRate } = replaySequentially(trace, { ...options, numBlocks, promptBlocks });
+    return { numBlocks, hitBlocks: blocks.hit, evictedBlocks: blocks.evicted, hitRate };
   });
 }
 

@@ -1,8 +1,10 @@
-import { BlockManager, type BlockManagerOptions } from "../block-manager.ts";
-import type { BlockTable } from "../block-table.ts";
+import type { BlockManager, BlockManagerOptions } from "../block-manager.ts";
+import { checkInteger } from "../check.ts";
 import { InvalidOptionError, OutOfBlocksError } from "../errors.ts";
-import { type ReplayProgress, SampleSeries, type TimedReplayReport } from "./replay-report.ts";
-import { TimedTotals } from "./timed-totals.ts";
+import { plainPool, type ReplayObserver } from "./replay-pool.ts";
+import type { ReplayProgress, TimedReplayReport } from "./replay-report.ts";
+import { ReplayTotals } from "./replay-totals.ts";
+import { type Running, type Waiting, WaitingQueue } from "./timed-queue.ts";
 import type { Trace, TraceRequest } from "./trace.ts";
 import { outputToken, writePromptTokens } from "./trace-tokens.ts";
 
@@ -15,31 +17,15 @@ export interface TimedReplayOptions extends Omit<BlockManagerOptions, "clock"> {
   /** Most sequences at a time. Default 256. */
   maxSequences?: number;
   onProgress?: ReplayProgress;
-  /** Called after each step that changed something, for those who have real memory behind the same manager. */
-  onStep?: (manager: BlockManager) => void;
-}
-
-/** A request that is being served. */
-interface Running {
-  readonly request: number;
-  readonly table: BlockTable;
-  /** Prompt tokens, and tokens of the answer that were lost by preemption and are computed again. */
-  readonly prefillTokens: number;
-  prefilled: number;
-  generated: number;
-}
-
-/** A request that waits, perhaps with a part of its answer. */
-interface Waiting {
-  readonly request: number;
-  readonly generated: number;
-  /** It was admitted before and is not counted again. */
-  readonly wasPreempted: boolean;
+  observer?: ReplayObserver;
 }
 
 /**
- * Replays arrivals by their time: sequences live together, prompts are computed in order within the given rate, and when
- * blocks run out the sequence that came last is preempted, to be computed again later.
+ * Replays arrivals by their time: sequences live together, prompts are computed in order within the given rate, in parts
+ * if need be, and when blocks run out the sequence that came last is preempted, to be computed again when one has ended.
+ * A request is looked up when its turn to be computed has come.
+ *
+ * @throws InvalidOptionError
  */
 export function replayTimed(trace: Trace, options: TimedReplayOptions): TimedReplayReport {
   return new TimedReplay(trace, options).run();
@@ -47,39 +33,51 @@ export function replayTimed(trace: Trace, options: TimedReplayOptions): TimedRep
 
 class TimedReplay {
   readonly #trace: Trace;
-  readonly #options: TimedReplayOptions;
   readonly #manager: BlockManager;
-  readonly #totals: TimedTotals = new TimedTotals();
-  readonly #series: SampleSeries;
-  readonly #waiting: Waiting[] = [];
+  readonly #totals: ReplayTotals;
+  readonly #observer: ReplayObserver;
+  readonly #waiting: WaitingQueue = new WaitingQueue();
   readonly #stepMs: number;
   readonly #prefillPerStep: number;
+  readonly #maxSequences: number;
+  readonly #firstTokenMs: number[] = [];
   #running: Running[] = [];
-  #prompt: Int32Array = new Int32Array(1024);
-  /** The first waiting request did not fit, and nothing was given back since. */
+  /** Blocks ran out: nobody is admitted until one of the running sequences has ended. */
   #isBlocked: boolean = false;
   #next = 0;
   #nowMs = 0;
+  #preemptions = 0;
+  #rejected = 0;
+  #peakSequences = 0;
 
   constructor(trace: Trace, options: TimedReplayOptions) {
+    const { prefillTokensPerSecond = 20_000, stepMs = 30, maxSequences = 256, onProgress, observer, ...pool } = options;
     this.#trace = trace;
-    this.#options = options;
-    this.#stepMs = positive("stepMs", options.stepMs ?? 30);
-    const rate = positive("prefillTokensPerSecond", options.prefillTokensPerSecond ?? 20_000);
-    this.#prefillPerStep = Math.max(1, Math.floor((rate * this.#stepMs) / 1000));
-    this.#manager = new BlockManager({ ...options, clock: () => this.#nowMs });
-    this.#series = new SampleSeries(trace.requests.length);
+    this.#observer = observer ?? {};
+    this.#stepMs = positive("stepMs", stepMs);
+    const rate = positive("prefillTokensPerSecond", prefillTokensPerSecond);
+    this.#prefillPerStep = Math.max(1, Math.floor((rate * stepMs) / 1000));
+    this.#maxSequences = checkInteger("maxSequences", maxSequences, 1);
+    this.#manager = (this.#observer.makePool ?? plainPool)({ ...pool, clock: () => this.#nowMs });
+    const { tokensPerBlock, policy } = options;
+    const requests = trace.requests.length;
+    this.#totals = new ReplayTotals({ manager: this.#manager, requests, tokensPerBlock, policy, onProgress });
   }
 
   run(): TimedReplayReport {
     const { requests } = this.#trace;
     while (this.#next < requests.length || this.#waiting.length > 0 || this.#running.length > 0) {
       this.#arrive();
-      this.#admit();
       this.#step();
-      this.#options.onStep?.(this.#manager);
     }
-    return this.#totals.report(this.#manager, this.#series, this.#options.policy, requests.length, this.#nowMs);
+    return {
+      ...this.#totals.report("timed"),
+      durationMs: this.#nowMs,
+      preemptions: this.#preemptions,
+      rejected: this.#rejected,
+      peakSequences: this.#peakSequences,
+      firstTokenMs: distribution(this.#firstTokenMs),
+    };
   }
 
   #arrive(): void {
@@ -88,99 +86,111 @@ class TimedReplay {
     const isIdle = this.#running.length === 0 && this.#waiting.length === 0;
     if (isIdle && next !== undefined) this.#nowMs = Math.max(this.#nowMs, next.arrivalMs);
     while (this.#next < requests.length && (requests[this.#next] as TraceRequest).arrivalMs <= this.#nowMs) {
-      this.#waiting.push({ request: this.#next++, generated: 0, wasPreempted: false });
+      this.#waiting.add({ request: this.#next++, generated: 0, wasPreempted: false });
     }
   }
 
-  #admit(): void {
-    const most = this.#options.maxSequences ?? 256;
-    while (this.#waiting.length > 0 && this.#running.length < most && !this.#isBlocked) {
-      const waiting = this.#waiting[0] as Waiting;
-      const running = this.#start(waiting);
-      this.#isBlocked = running === undefined && this.#running.length > 0;
-      if (this.#isBlocked) return;
-      this.#waiting.shift();
-      if (running === undefined) this.#totals.rejected++;
-      else this.#running.push(running);
+  #step(): void {
+    this.#nowMs += this.#stepMs;
+    const decoding = this.#running.filter(isPrefilled);
+    for (const running of decoding) if (!running.table.isDisposed) this.#decode(running);
+    this.#prefill();
+    this.#running = this.#running.filter(({ table }) => !table.isDisposed);
+    this.#measure();
+    this.#manager.takeWork(); // what an observer has not taken is for nobody
+  }
+
+  /** Computes prompts in the order of their arrival, and admits the next as long as the step has time for it. */
+  #prefill(): void {
+    let left = this.#prefillPerStep;
+    for (let i = 0; left > 0; i++) {
+      const running = this.#running[i] ?? this.#admit();
+      if (running === undefined) return;
+      if (!running.table.isDisposed) left -= this.#prefillSome(running, left);
     }
   }
 
-  #start({ request, generated, wasPreempted }: Waiting): Running | undefined {
+  #admit(): Running | undefined {
+    if (this.#isBlocked || this.#numAlive() >= this.#maxSequences) return undefined;
+    const waiting = this.#waiting.take();
+    if (waiting === undefined) return undefined;
+    const running = this.#begin(waiting);
+    this.#running.push(running);
+    return running;
+  }
+
+  #begin({ request, generated, wasPreempted }: Waiting): Running {
     const tokens = this.#tokensOf(request, generated);
-    try {
-      const table = this.#manager.createSequence(tokens, { storeOn: "commit" });
-      if (!wasPreempted) this.#admitted(request, table);
-      return { request, table, prefillTokens: tokens.length, prefilled: table.reusedTokens, generated };
-    } catch (error) {
-      if (error instanceof OutOfBlocksError) return undefined;
-      throw error;
-    }
+    const table = this.#manager.openSequence(tokens, { storeOn: "commit" });
+    const running = { request, table, tokens, generated };
+    this.#observer.onBegin?.(request, table);
+    if (!wasPreempted) this.#count(running);
+    return running;
   }
 
-  #admitted(request: number, table: BlockTable): void {
+  #count({ request, table }: Running): void {
     const { promptTokens } = this.#trace.requests[request] as TraceRequest;
     const size = this.#manager.tokensPerBlock;
-    const hit = Math.floor(table.reusedTokens / size);
-    const requested = Math.ceil(promptTokens / size);
-    this.#totals.admit(promptTokens, requested, hit, table.reusedTokens);
-    this.#series.add(this.#totals.admitted, requested, hit, () => {
-      this.#options.onProgress?.(this.#totals.admitted, this.#trace.requests.length);
-      const { heldBlocks, cachedBlocks, removedBlocks } = this.#manager.counters();
-      const occupiedBlocks = heldBlocks + cachedBlocks;
-      return { timeMs: this.#nowMs, occupiedBlocks, heldBlocks, evictedBlocks: removedBlocks };
-    });
+    const { reusedTokens } = table;
+    const hitBlocks = Math.floor(reusedTokens / size);
+    const requestedBlocks = Math.ceil(promptTokens / size);
+    this.#totals.found({ promptTokens, requestedBlocks, hitBlocks, reusedTokens }, this.#nowMs);
   }
 
   #tokensOf(request: number, generated: number): Int32Array {
     const { promptTokens } = this.#trace.requests[request] as TraceRequest;
-    const length = promptTokens + generated;
-    if (this.#prompt.length < length) this.#prompt = new Int32Array(2 * length);
-    writePromptTokens(this.#trace, request, this.#prompt);
-    for (let t = 0; t < generated; t++) this.#prompt[promptTokens + t] = outputToken(request, t);
-    return this.#prompt.subarray(0, length);
+    const tokens = new Int32Array(promptTokens + generated);
+    writePromptTokens(this.#trace, request, tokens);
+    for (let t = 0; t < generated; t++) tokens[promptTokens + t] = outputToken(request, t);
+    return tokens;
   }
 
-  #step(): void {
-    let budget = this.#prefillPerStep;
-    this.#nowMs += this.#stepMs;
-    for (const running of [...this.#running]) {
-      if (running.table.isDisposed) continue;
-      const computed = Math.min(budget, running.prefillTokens - running.prefilled);
-      budget -= computed;
-      running.prefilled += computed;
-      if (computed > 0) running.table.commit(running.prefilled);
-      if (running.prefilled === running.prefillTokens) this.#decode(running);
-    }
-    this.#running = this.#running.filter(({ table }) => !table.isDisposed);
-    this.#totals.measure(
-      this.#manager,
-      this.#running.map(({ table }) => table),
-      this.#stepMs,
-    );
+  /** Returns how many tokens were computed, at most `most`; the last of a prompt gives the first of the answer. */
+  #prefillSome(running: Running, most: number): number {
+    const { table, tokens } = running;
+    const from = table.length;
+    const to = Math.min(from + most, tokens.length);
+    if (isPrefilled(running) && running.generated > 0) return 0;
+    if (to > from && !this.#place(running, () => table.append(tokens.subarray(from, to)))) return 0;
+    this.#computed(running, from);
+    if (isPrefilled(running)) this.#answer(running);
+    return to - from;
+  }
+
+  /** Places the newest token of an answer and computes the next. */
+  #decode(running: Running): void {
+    const { table, request } = running;
+    const from = table.length;
+    if (!this.#place(running, () => table.appendToken(outputToken(request, running.generated - 1)))) return;
+    this.#computed(running, from);
+    this.#answer(running);
+  }
+
+  #computed({ request, table }: Running, from: number): void {
+    if (table.length > from) this.#observer.onCompute?.(request, table, from, table.length);
+    table.commit();
   }
 
   /** One more token of an answer. The last one needs no place: nothing is computed from it. */
-  #decode(running: Running): void {
+  #answer(running: Running): void {
     const { arrivalMs, outputTokens } = this.#trace.requests[running.request] as TraceRequest;
-    if (running.generated === 0) this.#totals.firstTokenMs.push(this.#nowMs - arrivalMs);
+    if (running.generated === 0) this.#firstTokenMs.push(this.#nowMs - arrivalMs);
     running.generated++;
-    if (running.generated >= outputTokens) {
-      this.#totals.outputTokens += outputTokens;
-      running.table.dispose();
-      this.#isBlocked = false;
-      return;
-    }
-    while (!this.#append(running)) if (this.#preempt() === running) return;
-    running.table.commit();
+    if (running.generated < outputTokens) return;
+    this.#totals.outputTokens += outputTokens;
+    this.#end(running);
   }
 
-  #append(running: Running): boolean {
-    try {
-      running.table.appendToken(outputToken(running.request, running.generated - 1));
-      return true;
-    } catch (error) {
-      if (error instanceof OutOfBlocksError) return false;
-      throw error;
+  /** Tries until there is room; false when the sequence itself had to go. */
+  #place(running: Running, append: () => void): boolean {
+    for (;;) {
+      try {
+        append();
+        return true;
+      } catch (error) {
+        if (!(error instanceof OutOfBlocksError)) throw error;
+      }
+      if (this.#preempt() === running) return false;
     }
   }
 
@@ -188,18 +198,53 @@ class TimedReplay {
   #preempt(): Running {
     const alive = this.#running.filter(({ table }) => !table.isDisposed);
     const last = alive[alive.length - 1] as Running;
-    last.table.dispose();
-    this.#isBlocked = false;
-    if (alive.length === 1) this.#totals.rejected++;
-    else {
-      this.#totals.preemptions++;
-      this.#waiting.unshift({ request: last.request, generated: last.generated, wasPreempted: true });
+    this.#end(last);
+    if (alive.length === 1) {
+      this.#rejected++;
+      return last;
     }
+    this.#isBlocked = true;
+    this.#preemptions++;
+    this.#waiting.add({ request: last.request, generated: last.generated, wasPreempted: true });
     return last;
   }
+
+  #end({ request, table }: Running): void {
+    this.#totals.measurePool();
+    this.#peakSequences = Math.max(this.#peakSequences, this.#numAlive());
+    this.#observer.onEnd?.(request, table);
+    table.dispose();
+    this.#isBlocked = false;
+  }
+
+  #measure(): void {
+    const size = this.#manager.tokensPerBlock;
+    this.#totals.measurePool();
+    this.#peakSequences = Math.max(this.#peakSequences, this.#numAlive());
+    for (const { table } of this.#running) {
+      this.#totals.held(table.length, table.numBlocks * size, this.#stepMs);
+    }
+  }
+
+  #numAlive(): number {
+    return this.#manager.counters().sequences;
+  }
+}
+
+/** Every token but the next one of the answer has its place. */
+function isPrefilled({ table, tokens }: Running): boolean {
+  return table.length >= tokens.length;
 }
 
 function positive(option: string, value: number): number {
   if (value > 0 && Number.isFinite(value)) return value;
   throw new InvalidOptionError(option, value, "a positive number");
+}
+
+function distribution(values: readonly number[]): { mean: number; p50: number; p99: number } {
+  if (values.length === 0) return { mean: 0, p50: 0, p99: 0 };
+  const sorted = Float64Array.from(values).sort();
+  const at = (share: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] as number;
+  return { mean: sorted.reduce((sum, value) => sum + value, 0) / sorted.length, p50: at(0.5), p99: at(0.99) };
 }
