@@ -4,10 +4,38 @@
 #include <cmath>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "binding/environment.h"
 
 namespace kv::binding {
+
+/// No type of typed array has this number.
+constexpr auto kUnknownType = static_cast<napi_typedarray_type>(15);
+
+/// 0 for a type that is not known.
+constexpr size_t bytes_of_element(napi_typedarray_type type) {
+  switch (type) {
+    case napi_int8_array:
+    case napi_uint8_array:
+    case napi_uint8_clamped_array:
+      return 1;
+    case napi_int16_array:
+    case napi_uint16_array:
+    case napi_float16_array:
+      return 2;
+    case napi_int32_array:
+    case napi_uint32_array:
+    case napi_float32_array:
+      return 4;
+    case napi_float64_array:
+    case napi_bigint64_array:
+    case napi_biguint64_array:
+      return 8;
+    default:
+      return 0;
+  }
+}
 
 /// The arguments of one call, read by place; a wrong one is an error that names it.
 class Arguments {
@@ -57,25 +85,28 @@ class Arguments {
     return info_[place].As<Napi::Function>();
   }
 
-  /// The bytes of an ArrayBufferView (a typed array or DataView).
+  /// The bytes of an ArrayBufferView (a typed array or DataView), of shared memory too.
   std::span<std::byte> view_bytes(size_t place, const char* name) const {
-    const Napi::Value value = info_[place];
-    if (value.IsTypedArray()) {
-      const auto array = value.As<Napi::TypedArray>();
-      auto* start = static_cast<std::byte*>(array.ArrayBuffer().Data());
-      return {start + array.ByteOffset(), array.ByteLength()};
-    }
-    if (!value.IsDataView()) throw invalid_argument(name, "must be a typed array or a DataView");
-    const auto view = value.As<Napi::DataView>();
-    return {static_cast<std::byte*>(view.ArrayBuffer().Data()) + view.ByteOffset(), view.ByteLength()};
+    if (info_[place].IsTypedArray()) return typed_array(place, name).bytes;
+    if (!info_[place].IsDataView()) throw invalid_argument(name, "must be a typed array or a DataView");
+    size_t length_bytes = 0;
+    void* data = nullptr;
+    require_ok(napi_get_dataview_info(env(), info_[place], &length_bytes, &data, nullptr, nullptr));
+    return {static_cast<std::byte*>(data), length_bytes};
   }
 
-  std::span<const int32_t> int32_array(size_t place, const char* name) const {
-    if (!info_[place].IsTypedArray() || info_[place].As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
-      throw invalid_argument(name, "must be an Int32Array");
-    }
-    const auto array = info_[place].As<Napi::Int32Array>();
-    return {array.Data(), array.ElementLength()};
+  /// A copy, which no other thread can change once it was checked.
+  std::vector<int32_t> int32_array(size_t place, const char* name) const {
+    if (!info_[place].IsTypedArray()) throw invalid_argument(name, "must be an Int32Array");
+    const TypedArray array = typed_array(place, name);
+    if (array.type != napi_int32_array) throw invalid_argument(name, "must be an Int32Array");
+    const auto* first = reinterpret_cast<const int32_t*>(array.bytes.data());
+    return {first, first + array.bytes.size() / sizeof(int32_t)};
+  }
+
+  Napi::ArrayBuffer array_buffer(size_t place, const char* name) const {
+    if (!info_[place].IsArrayBuffer()) throw invalid_argument(name, "must be an ArrayBuffer");
+    return info_[place].As<Napi::ArrayBuffer>();
   }
 
   Napi::Object object(size_t place, const char* name) const {
@@ -98,6 +129,30 @@ class Arguments {
   OpenView& view(size_t place) const { return handles().get<OpenView>(number(place, "view"), "view"); }
 
  private:
+  struct TypedArray {
+    napi_typedarray_type type;
+    std::span<std::byte> bytes;
+  };
+
+  /// By Node-API's own call: node-addon-api knows no Float16Array, and asks for the ArrayBuffer, which a view of shared
+  /// memory has not.
+  TypedArray typed_array(size_t place, const char* name) const {
+    // Node leaves the type alone when it is one that it has no number for.
+    auto type = kUnknownType;
+    size_t num_elements = 0;
+    void* data = nullptr;
+    require_ok(napi_get_typedarray_info(env(), info_[place], &type, &num_elements, &data, nullptr, nullptr));
+    const size_t element_bytes = bytes_of_element(type);
+    if (element_bytes == 0) {
+      throw invalid_argument(name, "is of a type that Node-API has no name for here; pass a Uint8Array of it");
+    }
+    return {type, {static_cast<std::byte*>(data), num_elements * element_bytes}};
+  }
+
+  void require_ok(napi_status status) const {
+    if (status != napi_ok) throw Napi::Error::New(env());
+  }
+
   const Napi::CallbackInfo& info_;
   Environment& environment_;
 };

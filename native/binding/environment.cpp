@@ -55,12 +55,15 @@ void Completions::settle(napi_env env, napi_value, void* context, void* data) {
   if (env == nullptr) return;
   auto& self = *static_cast<Completions*>(context);
   if (--self.num_pending_ == 0) napi_unref_threadsafe_function(env, self.function_);
+  // Nothing may leave through Node's own frames, also when this environment ends just now and takes no more values.
   try {
-    if (done->failure) throw to_js_error(env, done->failure);
-    napi_resolve_deferred(env, done->deferred, Napi::Env(env).Undefined());
-  } catch (const Napi::Error& error) {
-    // Either that one, or what making it threw: nothing may leave through Node's own frames.
-    napi_reject_deferred(env, done->deferred, error.Value());
+    try {
+      if (done->failure) throw to_js_error(env, done->failure);
+      napi_resolve_deferred(env, done->deferred, Napi::Env(env).Undefined());
+    } catch (const Napi::Error& error) {
+      napi_reject_deferred(env, done->deferred, error.Value());
+    }
+  } catch (const Napi::Error&) {
   }
 }
 

@@ -50,17 +50,20 @@ Napi::Value create_view(const Arguments& args) {
   return Napi::Number::New(args.env(), args.handles().insert(OpenView{keys.memory, values.memory, view}));
 }
 
-/// append(view, keys, keysOffsetBytes, values, valuesOffsetBytes, slots | null, slotsOffsetBytes, firstSlot, numTokens,
-/// stream)
+/// append(view, keys, keysOffsetBytes, values, valuesOffsetBytes, slotMapping | null, slotMappingOffsetBytes,
+/// firstSlot, numTokens, stream)
 Napi::Value append(const Arguments& args) {
   const OpenView& open = args.view(0);
   const auto& keys = args.memory(1, "keys");
   const auto& values = args.memory(3, "values");
   const std::shared_ptr<Memory> slots = args.is_null(5) ? nullptr : args.memory(5, "slotMapping");
+  const int64_t slots_offset_bytes = args.whole(6, "slotMappingOffsetBytes");
   const int32_t num_tokens = args.count(8, "numTokens");
   const auto bytes_of = [&](const KvPlane& plane) {
-    return static_cast<size_t>(num_tokens) * static_cast<size_t>(open.view.num_kv_heads) *
-           static_cast<size_t>(plane.head_bytes);
+    // Each factor is below 2^31: the product of all three can be too large for 64 bits.
+    const int64_t token_bytes = int64_t{open.view.num_kv_heads} * plane.head_bytes;
+    if (num_tokens > INT64_MAX / token_bytes) return SIZE_MAX;
+    return static_cast<size_t>(num_tokens * token_bytes);
   };
   AppendParams params{
       .view = open.view,
@@ -71,7 +74,7 @@ Napi::Value append(const Arguments& args) {
       .num_tokens = num_tokens};
   if (slots != nullptr) {
     const size_t bytes = static_cast<size_t>(num_tokens) * sizeof(int32_t);
-    const std::byte* start = checked_range(*slots, args.whole(6, "slotsOffsetBytes"), bytes, "slotMapping");
+    const std::byte* start = checked_range(*slots, slots_offset_bytes, bytes, "slotMapping");
     if (reinterpret_cast<uintptr_t>(start) % alignof(int32_t) != 0) {
       throw invalid_argument("slotMapping", "must lie at a multiple of 4 bytes");
     }

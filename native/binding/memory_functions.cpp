@@ -16,7 +16,12 @@ MemoryKind kind_of(const std::string& kind) {
 /// allocate(device, stream, bytes, alignment, kind, zero)
 Napi::Value allocate(const Arguments& args) {
   const OpenDevice device = args.device(0);
-  const StreamPtr stream = args.stream(1).stream;
+  const OpenStream& on = args.stream(1);
+  if (on.backend->properties().name != device.backend->properties().name) {
+    throw invalid_argument("stream", "is of " + on.backend->properties().name + ", the memory is to be of " +
+                                         device.backend->properties().name);
+  }
+  const StreamPtr stream = on.stream;
   const auto bytes = static_cast<size_t>(args.whole(2, "sizeBytes", 1));
   const auto alignment = static_cast<size_t>(args.whole(3, "alignment", 1));
   if ((alignment & (alignment - 1)) != 0) throw invalid_argument("alignment", "must be a power of two");
@@ -62,11 +67,14 @@ Napi::Value pinned_buffer(const Arguments& args) {
 /// releasePinned(memory, arrayBuffer): detaches the ArrayBuffer first, so that no view of it can reach the memory
 Napi::Value release_pinned(const Arguments& args) {
   const double handle = args.number(0, "memory");
-  auto& open = args.handles().get<OpenMemory>(handle, "memory");
-  bool is_detached = false;
-  napi_is_detached_arraybuffer(args.env(), args.value(1), &is_detached);
+  const auto& open = args.handles().get<OpenMemory>(handle, "memory");
+  auto buffer = args.array_buffer(1, "buffer");
   // One that JavaScript transferred elsewhere keeps the memory until the new one is collected.
-  if (!is_detached && napi_detach_arraybuffer(args.env(), args.value(1)) == napi_ok && open.lease != nullptr) {
+  if (!buffer.IsDetached()) {
+    if (open.lease == nullptr || buffer.Data() != open.memory->address()) {
+      throw invalid_argument("buffer", "is not the ArrayBuffer of this memory");
+    }
+    buffer.Detach();
     open.lease->memory.reset();
   }
   args.handles().release(handle);

@@ -1,5 +1,7 @@
 #include "memory/error.h"
 
+#include <cstdio>
+
 namespace kv {
 
 Error invalid_argument(const std::string& argument, const std::string& problem) {
@@ -7,7 +9,12 @@ Error invalid_argument(const std::string& argument, const std::string& problem) 
 }
 
 Error out_of_bounds(const std::string& what, double offset_bytes, double length_bytes, double size_bytes) {
-  auto text = [](double bytes) { return std::to_string(static_cast<long long>(bytes)); };
+  // Products of what was asked for can be too large for any integer.
+  auto text = [](double bytes) {
+    char digits[64];
+    std::snprintf(digits, sizeof digits, "%.0f", bytes);
+    return std::string(digits);
+  };
   return Error("OUT_OF_BOUNDS",
                what + ": " + text(length_bytes) + " bytes at offset " + text(offset_bytes) + " do not fit in " +
                    text(size_bytes) + " bytes",
