@@ -1,5 +1,5 @@
 import { InvalidConfigError } from "./errors.ts";
-import { isRecord } from "./kv-cache-config.ts";
+import { checkCount, isRecord } from "./kv-cache-config.ts";
 import { LAYER_KINDS, type LayerShape } from "./layer-shape.ts";
 import type { ModelShape } from "./model-shape.ts";
 
@@ -32,6 +32,7 @@ export function checkShape(shape: ModelShape): void {
     throw new InvalidConfigError("shape", shape, "a model shape, as fromHuggingFace and fromGguf give");
   }
   shape.layers.forEach(checkLayer);
+  if (shape.encoderLayers !== undefined) checkCount("shape.encoderLayers", shape.encoderLayers, 0);
   checked.add(shape);
 }
 

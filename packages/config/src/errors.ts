@@ -60,3 +60,20 @@ export class UnsupportedModelError extends Error {
     super(`model type ${JSON.stringify(shorten(modelType))}: ${key} is ${describeValue(value)}, expected ${expected}`);
   }
 }
+
+/**
+ * An engine, at the version that its rule states, does not run a model with this kind of layer at all: there is no size to
+ * give. `reason` is a sentence that the rule's page documents.
+ */
+export class NotRunByEngineError extends UnsupportedModelError {
+  constructor(
+    readonly rule: string,
+    readonly version: string,
+    modelType: string,
+    layer: { readonly index: number; readonly kind: string },
+    readonly reason: string,
+  ) {
+    super(modelType, `layers[${layer.index}].kind`, layer.kind, `a kind of layer that ${rule} runs`);
+    this.message = `${rule} (${version}) does not run ${JSON.stringify(shorten(modelType))}, whose layer ${layer.index} is of the kind ${layer.kind}: ${reason}`;
+  }
+}

@@ -11,7 +11,7 @@ export {
   windowlessBytesPerToken,
 } from "./cache-size.ts";
 export { elementBytes, isKvDtype, KV_DTYPES, type KvDtype } from "./dtype.ts";
-export { InvalidConfigError, SizeOverflowError, UnsupportedModelError } from "./errors.ts";
+export { InvalidConfigError, NotRunByEngineError, SizeOverflowError, UnsupportedModelError } from "./errors.ts";
 export {
   INDEXER_TYPES,
   type IndexerType,

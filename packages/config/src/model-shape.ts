@@ -10,6 +10,8 @@ export interface ModelShape {
   readonly modelType: string;
   /** In the model's order. */
   readonly layers: readonly LayerShape[];
+  /** Layers of the encoder, where there is one. They keep nothing between calls, but some engines set rows aside for them. */
+  readonly encoderLayers?: number;
   /** Tokens that the model's file says it can take, where it says so. */
   readonly maxContextTokens: number | null;
   /** The weights' dtype: what engines mean by a cache dtype of `auto`. */

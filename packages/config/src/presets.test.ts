@@ -43,5 +43,7 @@ test("cards have ids of their own, bytes and a source", () => {
   // Sold as 141 GB and 180 GB: the driver reports these MiB.
   expect(findCard("h200")?.bytes).toBe(143_771 * 2 ** 20);
   expect(findCard("b200")?.bytes).toBe(183_359 * 2 ** 20);
-  expect(CARDS.map(({ bytes }) => bytes)).toEqual(CARDS.map(({ bytes }) => bytes).toSorted((left, right) => left - right));
+  expect(CARDS.map(({ bytes }) => bytes)).toEqual(
+    CARDS.map(({ bytes }) => bytes).toSorted((left, right) => left - right),
+  );
 });

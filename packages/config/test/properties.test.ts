@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { growthBytesPerToken, sizeOf } from "../src/cache-size.ts";
 import { KV_DTYPES } from "../src/dtype.ts";
+import { UnsupportedModelError } from "../src/errors.ts";
 import type { KvFormatInput } from "../src/format.ts";
 import { fromHuggingFace } from "../src/hugging-face/from-hugging-face.ts";
 import type { ModelShape } from "../src/model-shape.ts";
@@ -19,11 +20,14 @@ const anyTokens = fc.integer({ min: 0, max: 300_000 });
 const anyBlock = fc.constantFrom(1, 16, 64, 100);
 const RULE_NAMES = Object.keys(RULES) as RuleName[];
 
-/** Whether a rule takes this model: some state no compressed layers, one no cross attention. */
+/** Whether a rule's engine runs this model: it says so before anything is sized. */
 function takes(rule: RuleName, shape: ModelShape): boolean {
-  const kinds = new Set(shape.layers.map(({ kind }) => kind));
-  if (kinds.has("compressed")) return rule === "exact" || rule === "llama.cpp";
-  return !(kinds.has("cross") && (rule === "llama.cpp" || rule === "sglang"));
+  try {
+    return sizeReport(shape, { rule, tokens: 1 }).totalBytes >= 0;
+  } catch (error) {
+    if (error instanceof UnsupportedModelError) return false;
+    throw error;
+  }
 }
 
 const withRule = (rule: RuleName): fc.Arbitrary<ModelShape> =>

@@ -39,7 +39,11 @@ const kindBytes =
 const inFigure =
   (name: string, after = "") =>
   (report: SizeReport): number => {
-    const value = report.figures.find((figure) => figure.name.startsWith(name))?.value ?? "";
+    const value =
+      (
+        report.figures.find((figure) => figure.name === name) ??
+        report.figures.find((figure) => figure.name.startsWith(name))
+      )?.value ?? "";
     const match = /([\d,]+(?:\.\d+)?)( MiB| GiB| GB)?/.exec(value.slice(value.indexOf(after) + after.length));
     const unit = { " MiB": 2 ** 20, " GiB": 2 ** 30, " GB": 2 ** 30 }[match?.[2] ?? ""] ?? 1;
     return Number(match?.[1]?.replaceAll(",", "")) * unit;
@@ -79,6 +83,17 @@ const CLUB_612 = "https://github.com/noonghunna/club-3090/issues/612";
 const CLUB_594 = "https://github.com/noonghunna/club-3090/pull/594";
 const VLLM_24577 = "https://github.com/vllm-project/vllm/pull/24577";
 const VLLM_40691 = "https://github.com/vllm-project/vllm/issues/40691";
+const SGLANG_SWA = "https://github.com/sgl-project/sglang/pull/18039";
+const SGLANG_MIMO = "https://github.com/sgl-project/sglang/pull/15464";
+/** K and V of the pool of windows, of the other pool, and both together, as far as a log prints them. */
+const swaPools = (source: string, knobs: Readonly<Record<string, unknown>>, printed: readonly string[]): Published[] =>
+  printed.map((figure, i) => ({
+    model: "XiaomiMiMo/MiMo-V2-Flash",
+    options: { rule: "sglang", tokens: 1, sharding: { tensor: 4 }, knobs },
+    printed: figure,
+    of: inFigure(["K size (windows)", "V size (windows)", "K size", "V size", "SWAKVPool"][i] as string, ""),
+    source,
+  }));
 const SGLANG_DSA = "https://github.com/sgl-project/sglang/pull/11309";
 const VLLM_SGLANG = "https://github.com/vllm-project/vllm/issues/21348";
 const FREETOKEN = "https://github.com/FlashML-org/FreeToken/pull/126";
@@ -371,6 +386,21 @@ const FIGURES: readonly Published[] = [
     printed: "65.49 GiB",
     of: inFigure("KV size"),
     source: SGLANG_DSA,
+  },
+  ...swaPools(SGLANG_SWA, { maxTotalTokens: 375_360, pageSize: 64 }, ["8.38 GiB", "5.59 GiB"]),
+  ...swaPools(SGLANG_MIMO, { maxTotalTokens: 1_496_958, swaFullTokensRatio: 1 }, [
+    "41.76 GiB",
+    "27.84 GiB",
+    "4.82 GiB",
+    "3.21 GiB",
+    "77.63 GiB",
+  ]),
+  {
+    model: "XiaomiMiMo/MiMo-V2-Flash",
+    options: { rule: "sglang", tokens: 1, knobs: { maxTotalTokens: 375_360, pageSize: 64 } },
+    printed: "300288 tokens",
+    of: inFigure("#tokens (windows)"),
+    source: SGLANG_SWA,
   },
   // A pool of another engine with the same rows.
   { model: "Qwen/Qwen3-1.7B", options: { tokens: 27_142 }, printed: "2.90 GiB", of: total, source: FREETOKEN },

@@ -16,7 +16,9 @@ const all = Object.entries(ENGINE_KNOBS).flatMap(([rule, knobs]) =>
 function valuesOf(knob: EngineKnob): readonly unknown[] {
   if (knob.kind === "flag") return [true, false];
   if (knob.kind === "choice") return knob.name === "majorVersion" ? knob.choices.map(Number) : knob.choices;
-  return [8];
+  if (knob.kind === "share") return [0.5];
+  if (knob.kind === "counts") return [[1024, 4096]];
+  return knob.kind === "shares" ? [[1]] : [8];
 }
 
 describe("ENGINE_KNOBS", () => {

@@ -7,7 +7,7 @@ export type EngineKnob = {
   /** The flag or setting by which the engine's users know it. */
   readonly flag: string;
 } & (
-  | { readonly kind: "count" | "bytes"; readonly unset: string }
+  | { readonly kind: "count" | "bytes" | "share" | "counts" | "shares"; readonly unset: string }
   | { readonly kind: "flag"; readonly unset: boolean }
   | { readonly kind: "choice"; readonly choices: readonly string[]; readonly unset: string }
 );
@@ -45,11 +45,17 @@ export const ENGINE_KNOBS: Readonly<Record<RuleName, readonly EngineKnob[]>> = {
   ],
   sglang: [
     { name: "pageSize", flag: "--page-size", kind: "count", unset: "1" },
-    { name: "maxTotalTokens", flag: "--max-total-tokens", kind: "count", unset: "context × sequences" },
+    { name: "maxTotalTokens", flag: "--max-total-tokens", kind: "count", unset: "what the sequences need" },
+    { name: "swaFullTokensRatio", flag: "--swa-full-tokens-ratio", kind: "share", unset: "0.8" },
+    { name: "maxRunningRequests", flag: "--max-running-requests", kind: "count", unset: "sequences" },
+    { name: "disableHybridSwaMemory", flag: "--disable-hybrid-swa-memory", kind: "flag", unset: false },
   ],
   "tensorrt-llm": [
     { name: "tokensPerBlock", flag: "tokens_per_block", kind: "count", unset: "32" },
-    { name: "maxTokens", flag: "max_tokens_in_paged_kv_cache", kind: "count", unset: "context × sequences" },
+    { name: "maxTokens", flag: "max_tokens_in_paged_kv_cache", kind: "count", unset: "what the sequences need" },
+    { name: "maxAttentionWindow", flag: "max_attention_window", kind: "counts", unset: "every token, or 512,512,4096" },
+    { name: "windowSizeShares", flag: "TRTLLM_WINDOW_SIZE_SHARES", kind: "shares", unset: "equal, or 0.4,0.6" },
+    { name: "maxGpuTotalBytes", flag: "max_gpu_total_bytes", kind: "bytes", unset: "what the sequences need" },
   ],
   transformers: [
     {

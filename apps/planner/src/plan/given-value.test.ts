@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { givenBytes, givenFlag, givenNumber } from "./given-value.ts";
+import { givenBytes, givenFlag, givenNumber, givenNumbers } from "./given-value.ts";
 
 describe("givenNumber", () => {
   test.each([
@@ -19,6 +19,12 @@ describe("givenNumber", () => {
   ])("%j is %j", (text, value) => {
     expect(givenNumber(text)).toBe(value);
   });
+});
+
+test("givenNumbers reads a list, and leaves to the library what is none", () => {
+  expect(givenNumbers(" ")).toBeUndefined();
+  expect(givenNumbers("512")).toEqual([512]);
+  expect(givenNumbers("512, 0.5,x,")).toEqual([512, 0.5, "x", ""]);
 });
 
 test("givenBytes reads sizes and refuses others in the library's words", () => {

@@ -11,6 +11,12 @@ export function givenNumber(text: string): number | undefined {
   return isNumber ? Number(plain) : (text.trim() as unknown as number);
 }
 
+/** Numbers from a field such as `512, 512, 4096`, each judged like one alone; undefined if it is empty. */
+export function givenNumbers(text: string): readonly number[] | undefined {
+  if (text.trim() === "") return undefined;
+  return text.split(",").map((item) => givenNumber(item) ?? ("" as unknown as number));
+}
+
 /** Bytes from a field such as `80GiB`; undefined if it is empty. @throws InvalidConfigError */
 export function givenBytes(text: string): number | undefined {
   return text.trim() === "" ? undefined : parseBytes(text);

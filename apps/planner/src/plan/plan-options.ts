@@ -3,7 +3,7 @@ import { CARDS, findCard } from "@kv/config/presets";
 import { OTHER_CARD, type PlannerState } from "../state/planner-state.ts";
 import { ENGINE_KNOBS, type EngineKnob, knobKey } from "./engine-knobs.ts";
 import { type FieldError, fieldError } from "./field-error.ts";
-import { givenBytes, givenFlag, givenNumber } from "./given-value.ts";
+import { givenBytes, givenFlag, givenNumber, givenNumbers } from "./given-value.ts";
 
 /** What the library is asked, or what stands in the way. */
 export type Asked =
@@ -83,7 +83,8 @@ function knobValue({ kind, name }: EngineKnob, text: string): unknown {
   if (kind === "bytes") return givenBytes(text);
   if (kind === "flag") return givenFlag(text);
   // The one choice whose values are numbers.
-  if (kind === "count" || name === "majorVersion") return givenNumber(text);
+  if (kind === "count" || kind === "share" || name === "majorVersion") return givenNumber(text);
+  if (kind === "counts" || kind === "shares") return givenNumbers(text);
   return text === "" ? undefined : text;
 }
 

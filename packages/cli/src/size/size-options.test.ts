@@ -44,13 +44,23 @@ test("--dtype is for both, --k-dtype and --v-dtype for one", () => {
 });
 
 test("knobs have the engine's names, with dashes or without", () => {
-  const knobs = ["swa-full", "flash-attn=false", "ctxSize=8192", "--ubatch-size=512", "cache=static"];
+  const knobs = [
+    "swa-full",
+    "flash-attn=false",
+    "ctxSize=8192",
+    "--ubatch-size=512",
+    "cache=static",
+    "swa-full-tokens-ratio=0.25",
+    "max-attention-window=512,4096",
+  ];
   expect(parsed(...knobs.flatMap((knob) => ["--knob", knob])).knobs).toEqual({
     swaFull: true,
     flashAttn: false,
     ctxSize: 8192,
     ubatchSize: 512,
     cache: "static",
+    swaFullTokensRatio: 0.25,
+    maxAttentionWindow: [512, 4096],
   });
 });
 

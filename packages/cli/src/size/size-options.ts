@@ -97,7 +97,9 @@ function addKnob(text: string, knobs: Readonly<Record<string, unknown>> = {}): R
   return { ...knobs, [flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())]: knobValue(value) };
 }
 
-function knobValue(text: string): boolean | number | string {
+function knobValue(text: string): boolean | number | string | number[] {
   if (text === "true" || text === "false") return text === "true";
-  return /^\d+$/.test(text) ? Number(text) : text;
+  const items = text.split(",");
+  if (!items.every((item) => /^\d+(\.\d+)?$/.test(item))) return text;
+  return items.length === 1 ? Number(text) : items.map(Number);
 }

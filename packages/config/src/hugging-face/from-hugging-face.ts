@@ -41,9 +41,11 @@ export function fromHuggingFace(config: unknown, options: FromHuggingFaceOptions
   const layers = family.read(reader);
   refuseUnreadKeys(reader);
   const extra = options.nextTokenLayers === true ? nextTokenLayers(reader, layers) : [];
+  const encoderLayers = encoderLayersOf(reader, layers);
   return trustShape({
     modelType: reader.modelType,
     layers: [...layers, ...extra],
+    ...(encoderLayers === undefined ? {} : { encoderLayers }),
     maxContextTokens: contextOf(reader),
     dtype: dtypeOf(reader, "torch_dtype") ?? dtypeOf(reader, "dtype") ?? outerDtype(config),
     stateDtype: dtypeOf(reader, "mamba_ssm_dtype") ?? dtypeOf(reader, "mamba_ssm_cache_dtype"),
@@ -106,6 +108,12 @@ function nextTokenLayers(reader: ConfigReader, layers: readonly LayerShape[]): L
   if (count === 0 || model === undefined) return [];
   reader.assume(`${count} layers for further tokens, each like the last ${model.kind} layer`);
   return Array.from({ length: count }, (_, i) => ({ ...model, index: next + i }));
+}
+
+/** Only files of encoder-decoder models count them; their `num_layers` is the encoder's. */
+function encoderLayersOf(reader: ConfigReader, layers: readonly LayerShape[]): number | undefined {
+  if (!layers.some(({ kind }) => kind === "cross")) return undefined;
+  return reader.optionalLayerCount("encoder_layers", "num_layers");
 }
 
 function contextOf(reader: ConfigReader): number | null {

@@ -1,5 +1,16 @@
 import { InvalidConfigError } from "../errors.ts";
 
+/** As many as layers that a model may have. */
+const MOST_ITEMS = 10_000;
+
+function isShare(value: unknown): value is number {
+  return typeof value === "number" && value > 0 && value <= 1;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 1;
+}
+
 /** Reads an engine's knobs: each is checked where it is read, and a knob that the engine does not have is refused. */
 export class Knobs {
   constructor(
@@ -20,6 +31,31 @@ export class Knobs {
 
   optionalCount(name: string): number | undefined {
     return this.values[name] === undefined ? undefined : this.count(name, 0);
+  }
+
+  /** A part of a whole: more than 0, at most 1. */
+  share(name: string, fallback: number): number {
+    const value = this.values[name] ?? fallback;
+    if (isShare(value)) return value;
+    throw new InvalidConfigError(`knobs.${name}`, value, "a number above 0, at most 1");
+  }
+
+  /** A list of parts; empty if it is not given. */
+  shares(name: string): readonly number[] {
+    return this.#list(name, isShare, "numbers above 0, at most 1");
+  }
+
+  /** A list of counts, or one count alone; empty if it is not given. */
+  counts(name: string): readonly number[] {
+    return this.#list(name, isCount, "whole numbers from 1");
+  }
+
+  #list(name: string, isItem: (item: unknown) => item is number, items: string): readonly number[] {
+    const value = this.values[name];
+    if (value === undefined) return [];
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+    if (list.length > 0 && list.length <= MOST_ITEMS && list.every(isItem)) return list;
+    throw new InvalidConfigError(`knobs.${name}`, value, `one or a list of at most ${MOST_ITEMS} ${items}`);
   }
 
   flag(name: string, fallback: boolean): boolean {

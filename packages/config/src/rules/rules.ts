@@ -19,6 +19,7 @@ export const RULES: Readonly<Record<RuleName, Rule>> = {
 
 /** The rule of this name. @throws InvalidConfigError if there is none */
 export function ruleNamed(name: string): Rule {
-  if (Object.hasOwn(RULES, name)) return RULES[name as RuleName];
+  // Whoever asks may pass anything, and not everything can be a key.
+  if (typeof name === "string" && Object.hasOwn(RULES, name)) return RULES[name as RuleName];
   throw new InvalidConfigError("rule", name, `one of ${Object.keys(RULES).join(", ")}`);
 }

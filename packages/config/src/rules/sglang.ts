@@ -1,147 +1,137 @@
-import { UnsupportedModelError } from "../errors.ts";
+import { NotRunByEngineError } from "../errors.ts";
 import { exactProduct, exactSum } from "../exact.ts";
-import {
-  entryBytes,
-  groupLayersByFormat,
-  layerGrowthBytes,
-  rowTotal,
-  stateBytes,
-  type TokenRow,
-  tokenRow,
-} from "../layer-bytes.ts";
-import type { LayerShape } from "../layer-shape.ts";
+import { groupLayers } from "../layer-groups.ts";
 import type { ModelShape } from "../model-shape.ts";
 import { rankShapes } from "../sharding.ts";
-import { Knobs } from "./knobs.ts";
+import { checkDeepseekV4, isCompressed, packedEntryAssumption } from "./deepseek-v4.ts";
 import type { Rule, RuleBlocks, RuleFigure, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
+import { compressedFigures, compressedGrowth, compressedParts } from "./sglang-compressed.ts";
+import { type SglangPlan, sglangPlan } from "./sglang-plan.ts";
+import { pooledGrowth, pooledParts, type SglangPart } from "./sglang-pools.ts";
 
 /**
- * SGLang: a pool of token slots, one page larger than asked for, with every layer at full size. Knobs: `pageSize`
- * (`--page-size`, 1 unless given) and `maxTotalTokens` (`--max-total-tokens`: the tokens of all sequences unless given).
+ * SGLang: pools of token slots, each a page larger than asked for. Knobs, named as its flags are: `pageSize`,
+ * `maxTotalTokens`, `swaFullTokensRatio`, `disableHybridSwaMemory`, `maxRunningRequests`.
+ *
+ * Windows have a pool of their own in the architectures that SGLang lists for it, and are kept in full in the others. An
+ * encoder's tokens take slots like any others. Of encoder-decoder models it runs Whisper and Llama 3.2 Vision.
  */
 export const sglangRule: Rule = {
   name: "sglang",
-  version: "0.4.9 to 0.5 (July 2025 to 2026)",
+  version: "0.5, as of mid-2026",
   documentation: [
-    "https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/mem_cache/memory_pool.py",
+    "https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/model_executor/pool_configurator.py",
+    "https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/mem_cache/swa_memory_pool.py",
+    "https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/mem_cache/deepseek_v4_memory_pool.py",
+    "https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/configs/model_config.py",
+    "https://github.com/sgl-project/sglang/pull/18039",
+    "https://github.com/sgl-project/sglang/issues/23602",
     "https://github.com/vllm-project/vllm/issues/21348",
     "https://github.com/sgl-project/sglang/pull/11309",
   ],
   size,
 };
 
-interface Pool {
-  readonly shape: ModelShape;
-  /** Slots that are allocated. */
-  readonly slots: number;
-  readonly tokens: number;
-  readonly sequences: number;
-}
+const ENCODER_DECODERS: readonly string[] = ["whisper", "mllama_text_model"];
 
 function size(shape: ModelShape, request: RuleRequest): RuleSize {
-  const knobs = new Knobs(request.knobs, ["pageSize", "maxTotalTokens"]);
+  const packed = isCompressed(shape);
+  if (packed) checkDeepseekV4(sglangRule, shape);
+  refuseOtherEncoders(shape);
+  const plan = sglangPlan(shape, request);
   const { sharding, sequences } = request;
-  refuseUnstated(shape);
-  const share = Math.ceil(sequences / sharding.data);
-  const pageSize = knobs.count("pageSize", request.tokensPerBlock ?? 1);
-  const own = Math.ceil(exactProduct("the tokens", request.tokens, share) / sharding.context);
-  const tokens = knobs.count("maxTotalTokens", own, 0);
-  const pools = rankShapes(shape, sharding).map((part) => ({
-    shape: part,
-    slots: tokens + pageSize,
-    tokens,
-    sequences: share,
-  }));
+  const stages = rankShapes(shape, sharding).map((stage, i) => (i === 0 ? stage : withoutEncoder(stage)));
+  const parts = stages.map((stage) => (packed ? compressedParts : pooledParts)(stage, plan, request));
+  const growth = stages.map((stage) => (packed ? compressedGrowth : pooledGrowth)(stage, plan, request));
+  const stageBytes = parts.map(totalOf);
   const ranks = sharding.tensor * sharding.context * sharding.data;
-  const poolBytes = pools.map((pool) => poolTotal(pool, request));
-  const totalBytes = exactProduct("the pools", exactSum("the pools", poolBytes), ranks);
+  const totalBytes = exactProduct("the pools", exactSum("the pools", stageBytes), ranks);
   return {
     totalBytes,
     bytesPerSequence: sequences === 0 ? 0 : totalBytes / sequences,
-    bytesPerToken: growth(pools, request) * sharding.tensor,
-    largestDeviceBytes: Math.max(...poolBytes),
+    bytesPerToken: growth.reduce((total, bytes) => total + bytes, 0) * sharding.tensor,
+    largestDeviceBytes: Math.max(...stageBytes),
     numDevices: ranks * sharding.pipeline,
     details: () => ({
-      layers: layersOf(pools, request, ranks),
-      figures: pools.slice(0, 1).flatMap((pool) => figuresOf(pool, request)),
-      assumptions: windowAssumption(shape),
-      blocks: pagesOf(pools, request, pageSize),
+      layers: layersOf(parts.flat(), ranks),
+      figures: packed ? compressedFigures(shape, plan, request) : figuresOf(parts[0] ?? [], plan),
+      assumptions: packed ? packedEntryAssumption("sglang", request.format) : windowAssumption(shape, plan),
+      blocks: pagesOf(parts, growth, plan),
     }),
   };
 }
 
-function refuseUnstated(shape: ModelShape): void {
-  const other = shape.layers.find(({ kind }) => kind === "compressed" || kind === "cross");
-  if (other === undefined) return;
-  throw new UnsupportedModelError(
-    shape.modelType,
-    `layers[${other.index}].kind`,
-    other.kind,
-    "a kind that this rule states",
-  );
+function withoutEncoder({ encoderLayers: _onFirstStage, ...stage }: ModelShape): ModelShape {
+  return stage;
 }
 
-function windowAssumption(shape: ModelShape): string[] {
-  const windowed = shape.layers.some(({ kind }) => kind === "sliding" || kind === "chunked");
-  return windowed ? ["windowed layers are counted in full, as without the hybrid SWA pool"] : [];
+function refuseOtherEncoders(shape: ModelShape): void {
+  const cross = groupLayers(shape.layers).find(({ layer }) => layer.kind === "cross");
+  if (cross === undefined || ENCODER_DECODERS.includes(shape.modelType)) return;
+  const reason = "of models with an encoder it runs Whisper and Llama 3.2 Vision";
+  throw new NotRunByEngineError("sglang", sglangRule.version, shape.modelType, cross.layer, reason);
 }
 
-function rowOf(layer: LayerShape, request: RuleRequest): TokenRow {
-  return tokenRow(layer, request.format);
+function windowAssumption({ layers, modelType }: ModelShape, { hasWindowPool }: SglangPlan): string[] {
+  const windowed = groupLayers(layers).some(({ layer }) => layer.kind === "sliding" || layer.kind === "chunked");
+  return windowed && !hasWindowPool ? [`windowed layers are kept in full: no pool of windows for ${modelType}`] : [];
 }
 
-function layerTotal(layer: LayerShape, pool: Pool, request: RuleRequest): number {
-  if (layer.kind === "state") return exactProduct("states", stateBytes(layer, request.format), pool.sequences + 1);
-  return exactProduct("a layer", rowTotal(rowOf(layer, request)) + entryBytes(layer, request.format), pool.slots);
+function bytesOf({ keyBytes, valueBytes }: SglangPart): number {
+  return keyBytes + valueBytes;
 }
 
-function poolTotal(pool: Pool, request: RuleRequest): number {
-  const groups = groupLayersByFormat(pool.shape.layers, request.format);
-  return exactSum(
-    "a pool",
-    groups.map(({ layer, indices }) => layerTotal(layer, pool, request) * indices.length),
-  );
+function totalOf(parts: readonly SglangPart[]): number {
+  return exactSum("a rank's pools", parts.map(bytesOf));
 }
 
-/** Pages of every layer but the recurrent ones; the pool has one page more than it can use. */
-function pagesOf(pools: readonly Pool[], request: RuleRequest, pageSize: number): RuleBlocks | null {
-  const pageBytes = pools.map((pool) => pageSize * growth([pool], request));
-  const states = pools.map((pool) => poolTotal({ ...pool, slots: 0 }, request));
-  const bytesPerBlock = Math.ceil(Math.max(...pageBytes));
+/** The parts of all stages, those alike together. */
+function layersOf(parts: readonly SglangPart[], copies: number): RuleLayers[] {
+  const layers = new Map<string, RuleLayers>();
+  for (const part of parts) {
+    const key = `${part.kind} ${bytesOf(part) / part.count}`;
+    const { count, bytes } = layers.get(key) ?? { count: 0, bytes: 0 };
+    layers.set(key, { kind: part.kind, count: count + part.count, bytes: bytes + bytesOf(part) * copies });
+  }
+  return [...layers.values()];
+}
+
+/** Pages of the full pool, each with its share of the windows; the rest is there without any. */
+function pagesOf(
+  parts: readonly (readonly SglangPart[])[],
+  growth: readonly number[],
+  { pageSize, fullTokens }: SglangPlan,
+): RuleBlocks | null {
+  const bytesPerBlock = Math.ceil(Math.max(...growth) * pageSize);
   if (bytesPerBlock === 0) return null;
-  return { tokensPerBlock: pageSize, bytesPerBlock, fixedBytes: Math.max(...states) + bytesPerBlock };
+  const rest = parts.map((stage, i) => totalOf(stage) - Math.floor((growth[i] ?? 0) * fullTokens));
+  return { tokensPerBlock: pageSize, bytesPerBlock, fixedBytes: Math.max(0, ...rest) };
 }
 
-function growth(pools: readonly Pool[], { format }: RuleRequest): number {
-  return pools
-    .flatMap((pool) => groupLayersByFormat(pool.shape.layers, format))
-    .reduce((total, { layer, indices }) => {
-      const windowed = layer.kind === "sliding" || layer.kind === "chunked";
-      const bytes = windowed ? rowTotal(tokenRow(layer, format)) : layerGrowthBytes(layer, format);
-      return total + bytes * indices.length;
-    }, 0);
+/** The log of one rank; its "GB" are GiB. The pool of windows is allocated, and told of, before the other. */
+function figuresOf(parts: readonly SglangPart[], plan: SglangPlan): RuleFigure[] {
+  const { fullTokens, swaTokens, hasWindowPool } = plan;
+  if (!hasWindowPool) return poolFigures(parts, "full", fullTokens, "");
+  const memory = totalOf(parts.filter(({ pool }) => pool === "full" || pool === "swa"));
+  return [
+    ...poolFigures(parts, "swa", swaTokens, " (windows)"),
+    ...poolFigures(parts, "full", fullTokens, ""),
+    { name: "SWAKVPool mem usage", value: `${gb(memory)}, swa size: ${swaTokens}, full size: ${fullTokens}` },
+  ];
 }
 
-function layersOf(pools: readonly Pool[], request: RuleRequest, copies: number): RuleLayers[] {
-  const [pool] = pools as readonly [Pool, ...Pool[]];
-  const layers = pools.flatMap(({ shape }) => shape.layers);
-  return groupLayersByFormat(layers, request.format).map(({ layer, indices }) => {
-    return {
-      kind: layer.kind,
-      count: indices.length,
-      bytes: layerTotal(layer, pool, request) * indices.length * copies,
-    };
-  });
+function poolFigures(parts: readonly SglangPart[], pool: "full" | "swa", tokens: number, mark: string): RuleFigure[] {
+  const own = parts.filter((part) => part.pool === pool && bytesOf(part) > 0);
+  const sum = (of: (part: SglangPart) => number): string => gb(own.reduce((total, part) => total + of(part), 0));
+  const count = { name: `#tokens${mark}`, value: `${tokens}` };
+  if (own.some(({ kind }) => kind === "latent")) return [count, { name: `KV size${mark}`, value: sum(bytesOf) }];
+  return [
+    count,
+    { name: `K size${mark}`, value: sum(({ keyBytes }) => keyBytes) },
+    { name: `V size${mark}`, value: sum(({ valueBytes }) => valueBytes) },
+  ];
 }
 
-/** The log of one rank; its "GB" are GiB. */
-function figuresOf(pool: Pool, request: RuleRequest): RuleFigure[] {
-  const sum = (bytesOf: (row: TokenRow) => number): number =>
-    pool.shape.layers.reduce((total, layer) => total + bytesOf(rowOf(layer, request)), 0) * pool.slots;
-  const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GB`;
-  const figures = [{ name: "#tokens", value: `${pool.tokens}` }];
-  const isLatent = pool.shape.layers.some(({ kind }) => kind === "latent");
-  if (isLatent) return [...figures, { name: "KV size", value: gib(sum(rowTotal)) }];
-  const keys = { name: "K size", value: gib(sum(({ keyBytes }) => keyBytes)) };
-  return [...figures, keys, { name: "V size", value: gib(sum(({ valueBytes }) => valueBytes)) }];
+function gb(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(2)} GB`;
 }

@@ -1,25 +1,28 @@
-import { type CacheSize, growthBytesPerToken, sizeOf } from "../cache-size.ts";
-import { UnsupportedModelError } from "../errors.ts";
-import { exactProduct } from "../exact.ts";
-import { stateBytes } from "../layer-bytes.ts";
+import { NotRunByEngineError } from "../errors.ts";
+import { exactProduct, exactSum } from "../exact.ts";
 import { groupLayers } from "../layer-groups.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
 import { rankShapes } from "../sharding.ts";
-import { roundUp } from "../stored-tokens.ts";
-import { growingBlocks } from "./blocks.ts";
-import { Knobs } from "./knobs.ts";
-import type { Rule, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
+import type { Rule, RuleBlocks, RuleFigure, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
+import { type TensorRtLlmPlan, tensorRtLlmPlan } from "./tensorrt-llm-plan.ts";
+import { type RankMemory, rankMemory } from "./tensorrt-llm-pools.ts";
 
 /**
- * TensorRT-LLM: paged blocks for every layer. Knobs: `tokensPerBlock` (32 unless given) and `maxTokens`
- * (`max_tokens_in_paged_kv_cache`: the tokens of all sequences unless given).
+ * TensorRT-LLM: paged blocks for every layer. Knobs, named as its settings are: `tokensPerBlock`, `maxTokens`,
+ * `maxAttentionWindow`, `windowSizeShares`, `maxGpuTotalBytes`.
+ *
+ * Windows are kept in full unless `maxAttentionWindow` says how long they are; then the layers of each window have a pool of
+ * their own, and the memory is split among the pools by fixed shares.
  */
 export const tensorRtLlmRule: Rule = {
   name: "tensorrt-llm",
-  version: "0.8 to 1.1",
+  version: "0.8 to 1.2; pools of windows as since 1.1",
   documentation: [
     "https://github.com/NVIDIA/TensorRT-LLM/blob/main/docs/source/legacy/advanced/kv-cache-management.md",
+    "https://nvidia.github.io/TensorRT-LLM/latest/features/kvcache.html",
+    "https://github.com/NVIDIA/TensorRT-LLM/pull/6768",
+    "https://github.com/NVIDIA/TensorRT-LLM/pull/7923",
     "https://github.com/NVIDIA/TensorRT-LLM/issues/1400",
     "https://github.com/NVIDIA/TensorRT-LLM/issues/224",
   ],
@@ -27,99 +30,97 @@ export const tensorRtLlmRule: Rule = {
 };
 
 function size(shape: ModelShape, request: RuleRequest): RuleSize {
-  const knobs = new Knobs(request.knobs, ["tokensPerBlock", "maxTokens"]);
-  const { sharding, sequences, format, encoderTokens } = request;
-  const { kept, stateless } = pooled(shape);
-  const tokensPerBlock = knobs.count("tokensPerBlock", request.tokensPerBlock ?? 32);
-  const share = Math.ceil(sequences / sharding.data);
-  const perSequence = roundUp(Math.ceil(request.tokens / sharding.context), tokensPerBlock);
-  const maxTokens = knobs.count("maxTokens", exactProduct("the tokens", perSequence, share), 0);
-  const pool = sizeOf(stateless, {
-    tokens: roundUp(maxTokens, tokensPerBlock),
-    encoderTokens,
-    format,
-    sharding: local(request),
-  });
-  const states = exactProduct("states", stateTotal(kept, request), share);
-  const replicas = sharding.context * sharding.data;
-  const totalBytes = exactProduct("the pools", pool.totalBytes + states, replicas);
-  const blocks = Math.ceil(maxTokens / tokensPerBlock);
+  refuseCompressed(shape);
+  const plan = tensorRtLlmPlan(request);
+  const { sharding, sequences } = request;
+  const stages = rankShapes(shape, sharding).map((stage) => rankMemory(stage, plan, request));
+  const stageBytes = stages.map(({ poolBytes, besideBytes }) => exactSum("a rank", [poolBytes, besideBytes]));
+  const ranks = sharding.tensor * sharding.context * sharding.data;
+  const totalBytes = exactProduct("the pools", exactSum("the pools", stageBytes), ranks);
   return {
     totalBytes,
     bytesPerSequence: sequences === 0 ? 0 : totalBytes / sequences,
-    bytesPerToken:
-      rankShapes(kept, sharding).reduce((total, part) => total + growthBytesPerToken(part, format), 0) *
-      sharding.tensor,
-    largestDeviceBytes: pool.largestDeviceBytes + Math.ceil(states / (sharding.tensor * sharding.pipeline)),
-    numDevices: pool.numDevices * replicas,
+    bytesPerToken: stages.reduce((total, stage) => total + growthOf(stage, plan), 0) * sharding.tensor,
+    largestDeviceBytes: Math.max(...stageBytes),
+    numDevices: ranks * sharding.pipeline,
     details: () => ({
-      layers: layersOf(shape, pool, states, replicas),
-      figures: [
-        { name: "primary blocks", value: `${blocks}` },
-        { name: `for max tokens in paged KV cache (${blocks * tokensPerBlock})`, value: gib(pool.largestDeviceBytes) },
-      ],
-      assumptions: shape.layers.some(({ kind }) => kind === "sliding") ? ["one pool of full length, without VSWA"] : [],
-      blocks: growingBlocks(kept, request, tokensPerBlock),
+      layers: merged(stages, ranks),
+      figures: stages.slice(0, 1).flatMap((stage) => figuresOf(stage, plan)),
+      assumptions: assumptionsOf(shape, plan),
+      blocks: blocksOf(stages, plan),
     }),
   };
 }
 
-function layersOf(shape: ModelShape, pool: CacheSize, states: number, replicas: number): RuleLayers[] {
-  const layers = pool.layers.map(({ kind, count, bytes }) => ({ kind, count, bytes: bytes * replicas }));
-  if (states === 0) return layers;
-  return [...layers, { kind: "state", count: shape.layers.filter(isState).length, bytes: states * replicas }];
+function refuseCompressed(shape: ModelShape): void {
+  const compressed = groupLayers(shape.layers).find(({ layer }) => layer.kind === "compressed");
+  if (compressed === undefined) return;
+  const { name, version } = tensorRtLlmRule;
+  const reason = "DeepSeek-V4's caches came with 1.3 (https://github.com/NVIDIA/TensorRT-LLM/pull/15394)";
+  throw new NotRunByEngineError(name, version, shape.modelType, compressed.layer, reason);
 }
 
-function isState(layer: LayerShape): boolean {
-  return layer.kind === "state";
+/** In the long run the pool of the layers that keep every token decides, and the others get their shares beside it. */
+function growthOf({ pools }: RankMemory, { maxSeqLen, maxAttentionWindow }: TensorRtLlmPlan): number {
+  const full = pools.at(-1);
+  if (full === undefined) return 0;
+  const isBounded = maxAttentionWindow.length > 0 && Math.max(...maxAttentionWindow) < maxSeqLen;
+  return isBounded ? 0 : full.tokenBytes / full.share;
 }
 
-/** The pool is sized for one long run of tokens; only tensor and pipeline ranks divide it. */
-function local({ sharding }: RuleRequest): { readonly tensor: number; readonly pipeline: number } {
-  return { tensor: sharding.tensor, pipeline: sharding.pipeline };
-}
-
-function inOnePool(shape: ModelShape, layer: LayerShape): LayerShape {
-  if (layer.kind === "compressed") {
-    throw new UnsupportedModelError(
-      shape.modelType,
-      `layers[${layer.index}].kind`,
-      layer.kind,
-      "a kind that this rule states",
-    );
+/** The layers of all stages, those of one kind and size together. */
+function merged(stages: readonly RankMemory[], copies: number): RuleLayers[] {
+  const layers = new Map<string, RuleLayers>();
+  for (const { kind, count, bytes } of stages.flatMap((stage) => stage.layers())) {
+    const key = `${kind} ${bytes / count}`;
+    const known = layers.get(key);
+    layers.set(key, { kind, count: count + (known?.count ?? 0), bytes: bytes * copies + (known?.bytes ?? 0) });
   }
-  if (layer.kind !== "sliding" && layer.kind !== "chunked") return layer;
-  const { index, numKvHeads, keyDim, valueDim } = layer;
-  return { kind: "full", index, numKvHeads, keyDim, valueDim, indexerKeyDim: 0 };
+  return [...layers.values()];
 }
 
-/** A shape as this engine keeps it, and the same without recurrent state, which is not in the pool. */
-interface Pooled {
-  readonly kept: ModelShape;
-  readonly stateless: ModelShape;
+function isWindowed({ kind }: LayerShape): boolean {
+  return kind === "sliding" || kind === "chunked";
 }
 
-/** A plan sizes one shape many times. */
-const pooledOf = new WeakMap<ModelShape, Pooled>();
-
-function pooled(shape: ModelShape): Pooled {
-  const known = pooledOf.get(shape);
-  if (known !== undefined) return known;
-  const layers = shape.layers.map((layer) => inOnePool(shape, layer));
-  const stateless = layers.map((layer): LayerShape => (isState(layer) ? { kind: "none", index: layer.index } : layer));
-  const made = { kept: { ...shape, layers }, stateless: { ...shape, layers: stateless } };
-  pooledOf.set(shape, made);
-  return made;
+function assumptionsOf(shape: ModelShape, { maxAttentionWindow, maxTokens }: TensorRtLlmPlan): string[] {
+  if (maxAttentionWindow.length > 0) {
+    return maxTokens === undefined
+      ? []
+      : ["maxTokens is ignored beside maxAttentionWindow, as TensorRT-LLM ignores it"];
+  }
+  if (!groupLayers(shape.layers).some(({ layer }) => isWindowed(layer))) return [];
+  return ["windowed layers are kept in full: no maxAttentionWindow is given"];
 }
 
-function stateTotal(shape: ModelShape, { sharding, format }: RuleRequest): number {
-  const groups = rankShapes(shape, { ...sharding, data: 1, context: 1 }).flatMap((part) => groupLayers(part.layers));
-  const bytes = groups.reduce((total, { layer, indices }) => {
-    return total + (layer.kind === "state" ? stateBytes(layer, format) * indices.length : 0);
-  }, 0);
-  return bytes * sharding.tensor;
+function blocksOf(stages: readonly RankMemory[], plan: TensorRtLlmPlan): RuleBlocks | null {
+  const { tokensPerBlock } = plan;
+  const bytesPerBlock = Math.ceil(Math.max(...stages.map((stage) => growthOf(stage, plan))) * tokensPerBlock);
+  if (bytesPerBlock === 0) return null;
+  return { tokensPerBlock, bytesPerBlock, fixedBytes: Math.max(...stages.map(({ besideBytes }) => besideBytes)) };
 }
 
-function gib(bytes: number): string {
-  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+/** The log of one rank. */
+function figuresOf({ pools }: RankMemory, plan: TensorRtLlmPlan): RuleFigure[] {
+  const { tokensPerBlock, maxGpuTotalBytes } = plan;
+  const sized = pools.map(({ windowTokens, tokenBytes, places, share }) => {
+    const budgetTokens = maxGpuTotalBytes === undefined ? places : (maxGpuTotalBytes * share) / tokenBytes;
+    return { windowTokens, tokenBytes, blocks: Math.floor(budgetTokens / tokensPerBlock) };
+  });
+  const [only] = sized;
+  if (only === undefined) return [];
+  if (sized.length > 1) {
+    return sized.map(({ windowTokens, blocks }) => ({
+      name: `Window size = ${windowTokens}`,
+      value: `primary_blocks: ${blocks}`,
+    }));
+  }
+  const tokens = only.blocks * tokensPerBlock;
+  return [
+    { name: "primary blocks", value: `${only.blocks}` },
+    {
+      name: `for max tokens in paged KV cache (${tokens})`,
+      value: `${((tokens * only.tokenBytes) / 2 ** 30).toFixed(2)} GiB`,
+    },
+  ];
 }
