@@ -1,3 +1,6 @@
 // All kernels as one unit, so that one image holds them.
 #include "kernels/append/append.cu"
 #include "kernels/copy_blocks/copy_blocks.cu"
+#include "kernels/prefill_attention/prefill_attention_mma.cu"
+#include "kernels/prefill_attention/prefill_attention_plain.cu"
+#include "kernels/prefill_attention/prefill_attention_wgmma.cu"
