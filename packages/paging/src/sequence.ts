@@ -78,7 +78,8 @@ export function reserveSpans(sequence: Sequence, numSpans: number): void {
   for (const unit of sequence.pool.tokenUnits) {
     const blocks = sequence.blocks[unit] as Int32Array;
     if (blocks.length >= numSpans) continue;
-    const larger = new Int32Array(Math.max(numSpans, 2 * blocks.length));
+    // A sequence that begins with a prefix has no blocks before the window.
+    const larger = new Int32Array(Math.max(numSpans, 2 * blocks.length)).fill(NONE);
     larger.set(blocks.subarray(0, sequence.numSpans));
     sequence.blocks[unit] = larger;
   }

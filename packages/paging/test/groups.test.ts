@@ -210,6 +210,21 @@ describe("layer groups", () => {
     expect(ranges).toEqual([0, 14, 34]);
   });
 
+  test("have nothing before the window in long sequences that begin with a prefix", () => {
+    const groups = MODELS["full and sliding"] as LayerGroupSpec[];
+    const manager = new BlockManager({ numBlocks: 120, tokensPerBlock: 2, groups, policy: "lru" });
+    const trunk = manager.createSequence(tokens);
+    const fork = trunk.fork();
+    const second = manager.createSequence([...tokens, 1]);
+    expect(second.reusedTokens).toBe(64);
+    for (const table of [fork, second]) {
+      expect(table.blocks(1).slice(0, 28)).toEqual(new Array(28).fill(-1));
+    }
+    manager.checkInvariants();
+    for (const table of [fork, second, trunk]) table.dispose();
+    manager.checkInvariants();
+  });
+
   test("reuse only what every group still has", () => {
     const groups = MODELS["full and sliding"] as LayerGroupSpec[];
     const manager = new BlockManager({ numBlocks: 40, tokensPerBlock: SIZE, groups, policy: "lru" });
