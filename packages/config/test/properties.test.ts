@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { growthBytesPerToken, sizeOf } from "../src/cache-size.ts";
 import { KV_DTYPES } from "../src/dtype.ts";
-import { UnsupportedModelError } from "../src/errors.ts";
+import { NotRunByEngineError } from "../src/errors.ts";
 import type { KvFormatInput } from "../src/format.ts";
 import { fromHuggingFace } from "../src/hugging-face/from-hugging-face.ts";
 import type { ModelShape } from "../src/model-shape.ts";
@@ -25,7 +25,7 @@ function takes(rule: RuleName, shape: ModelShape): boolean {
   try {
     return sizeReport(shape, { rule, tokens: 1 }).totalBytes >= 0;
   } catch (error) {
-    if (error instanceof UnsupportedModelError) return false;
+    if (error instanceof NotRunByEngineError) return false;
     throw error;
   }
 }

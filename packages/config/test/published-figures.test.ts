@@ -402,6 +402,19 @@ const FIGURES: readonly Published[] = [
     of: inFigure("#tokens (windows)"),
     source: SGLANG_SWA,
   },
+  // The memory that vLLM's error asks for, and the length that it offers instead for 5.44 GiB.
+  ...[
+    [30_000, "6.66 GiB"],
+    [13_528, "5.44 GiB"],
+  ].map(
+    ([tokens, printed]): Published => ({
+      model: "deepseek-ai/DeepSeek-V4-Flash",
+      options: { rule: "vllm", tokens: tokens as number, format: "fp8_e4m3", knobs: { maxNumBatchedTokens: 16_384 } },
+      printed: printed as string,
+      of: inFigure("KV cache needed"),
+      source: "https://github.com/vllm-project/vllm/issues/44376",
+    }),
+  ),
   // A pool of another engine with the same rows.
   { model: "Qwen/Qwen3-1.7B", options: { tokens: 27_142 }, printed: "2.90 GiB", of: total, source: FREETOKEN },
   {

@@ -38,6 +38,7 @@ export function architectures(): Readonly<Record<string, ReadArchitecture>> {
     deepseek2: latent,
     "glm-dsa": latent,
     minicpm3: latent,
+    deepseek4: compressed,
     t5: decoderOfEncoder,
     ...hybridArchitectures(),
   };
@@ -141,6 +142,33 @@ function latent(config: ConfigReader): LayerShape[] {
     expanded,
     indexerKeyDim,
   }));
+}
+
+/** DeepSeek-V4: a window in every layer, and an entry for every 4 or 128 tokens in most. Keys and values are one tensor. */
+function compressed(config: ConfigReader): LayerShape[] {
+  const windowTokens = config.tokens("attention.sliding_window");
+  const entryDim = config.count("attention.key_length");
+  const indexDim = config.count("attention.indexer.key_length");
+  config.ignore("attention.head_count_kv", "attention.value_length", "attention.sliding_window_pattern");
+  return mainRatios(config).map((ratio, index) => {
+    if (ratio === 0) return { kind: "sliding", index, numKvHeads: 1, keyDim: entryDim, valueDim: 0, windowTokens };
+    if (ratio !== 4 && ratio !== 128)
+      return config.unsupported(`attention.compress_ratios[${index}]`, ratio, "0, 4 or 128");
+    const indexerKeyDim = ratio === 4 ? indexDim : 0;
+    return { kind: "compressed", index, windowTokens, entryDim, tokensPerEntry: ratio, indexerKeyDim };
+  });
+}
+
+/** The main stack's. Files that leave out the layers for further tokens count them all the same, and have their ratios. */
+function mainRatios(config: ConfigReader): readonly unknown[] {
+  const key = "attention.compress_ratios";
+  const ratios = config.anyList(key) ?? config.missing([key], "a list with one ratio per layer");
+  const count = config.layerCount("block_count");
+  const leftOut = ratios.length >= count + config.extraLayers("nextn_predict_layers");
+  const numLayers = leftOut ? count : blockCount(config);
+  return ratios.length >= numLayers
+    ? ratios.slice(0, numLayers)
+    : config.invalid(key, ratios, `a list of ${numLayers}, one ratio per layer`);
 }
 
 /** T5: the decoder's own tokens and the encoder's. */

@@ -15,8 +15,26 @@ const of = (architecture: string, keys: Metadata): Metadata => ({
 const every = (count: number, value: (index: number) => number | boolean): (number | boolean)[] =>
   Array.from({ length: count }, (_, index) => value(index));
 
+/** DeepSeek-V4-Flash's: two windows, then 4 and 128 in turn, and a window for the layer that predicts further tokens. */
+const V4_RATIOS = [0, 0, ...every(41, (index) => (index % 2 === 0 ? 4 : 128)), 0];
+
 /** The same models as files say them in both worlds. */
 const PAIRS: readonly (readonly [string, Metadata])[] = [
+  [
+    "deepseek-ai/DeepSeek-V4-Flash",
+    of("deepseek4", {
+      block_count: 43,
+      nextn_predict_layers: 1,
+      "attention.head_count": 64,
+      "attention.head_count_kv": 1,
+      "attention.key_length": 512,
+      "attention.value_length": 512,
+      "attention.sliding_window": 128,
+      "attention.indexer.head_count": 64,
+      "attention.indexer.key_length": 128,
+      "attention.compress_ratios": V4_RATIOS,
+    }),
+  ],
   [
     "meta-llama/Meta-Llama-3-8B",
     of("llama", { block_count: 32, embedding_length: 4096, "attention.head_count": 32, "attention.head_count_kv": 8 }),
@@ -179,6 +197,22 @@ describe.each(PAIRS)("%s", (id, metadata) => {
       huggingFace.layers.map(({ kind, index }) => `${kind} ${index}`),
     );
   });
+});
+
+test("layers for further tokens are left out, whether a DeepSeek-V4 file counts them or not", () => {
+  const keys = {
+    nextn_predict_layers: 1,
+    "attention.key_length": 512,
+    "attention.sliding_window": 128,
+    "attention.indexer.key_length": 128,
+    "attention.compress_ratios": V4_RATIOS,
+  };
+  const numLayers = (blocks: number): number =>
+    fromGguf(of("deepseek4", { ...keys, block_count: blocks })).layers.length;
+  expect([numLayers(43), numLayers(44)]).toEqual([43, 43]);
+  expect(() => numLayers(50)).toThrow("deepseek4.attention.compress_ratios must be a list of 49");
+  const odd = { ...keys, block_count: 44, "attention.compress_ratios": [16, ...V4_RATIOS.slice(1)] };
+  expect(() => fromGguf(of("deepseek4", odd))).toThrow("deepseek4.attention.compress_ratios[0] is 16");
 });
 
 test("files from before latent attention store keys and values per head", () => {

@@ -96,9 +96,18 @@ test("an indexer's keys are a cache beside the others", () => {
   expect(bytesPerToken).toBe(61 * (576 + 128) * 2);
 });
 
+test("T5's cross attention is computed at every step and takes no cache", () => {
+  const report = sized("google-t5/t5-small", { tokens: 512, encoderTokens: 512 });
+  expect(report.totalBytes).toBe(6 * 512 * 2 * 512 * 2);
+  expect(bytesOf(report, "cross")).toBe(0);
+  expect(report.assumptions.join()).toContain("caches no cross attention");
+});
+
 test("what it does not do is refused", () => {
   expect(() => sized(LLAMA, { sharding: { tensor: 2 } })).toThrow("llama.cpp counts all its devices together");
-  expect(() => sized("openai/whisper-tiny", { tokens: 448 })).toThrow("no cross attention");
+  for (const model of ["openai/whisper-tiny", "meta-llama/Llama-3.2-11B-Vision-Instruct", "facebook/bart-large"]) {
+    expect(() => sized(model, { tokens: 448 })).toThrow(/^llama\.cpp \(.*\) does not run .* kind cross/);
+  }
   expect(() => sized(LLAMA, { format: { keys: "q8_0", exemptLayers: [0] } })).toThrow(
     expect.objectContaining({ code: "INVALID_CONFIG", field: "format.exemptLayers" }),
   );

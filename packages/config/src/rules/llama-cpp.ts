@@ -1,4 +1,4 @@
-import { InvalidConfigError, UnsupportedModelError } from "../errors.ts";
+import { InvalidConfigError, NotRunByEngineError } from "../errors.ts";
 import { exactSum } from "../exact.ts";
 import type { KvFormat } from "../format.ts";
 import { groupLayers } from "../layer-groups.ts";
@@ -11,7 +11,8 @@ import type { Rule, RuleFigure, RuleLayers, RuleRequest, RuleSize } from "./rule
  * llama.cpp, all its devices together. Knobs, named as its flags are: `ctxSize`, `parallel`, `kvUnified`, `batchSize`,
  * `ubatchSize`, `swaFull`, `flashAttn`, `rsSeq`, `mla`; the cache types are the format's.
  *
- * It caches no cross attention: encoder-decoder models are an `UnsupportedModelError`.
+ * It runs T5 of the models with an encoder, and caches nothing for cross attention, which it computes from the encoder's
+ * output at every step. The others are a `NotRunByEngineError`.
  */
 export const llamaCppRule: Rule = {
   name: "llama.cpp",
@@ -23,13 +24,14 @@ export const llamaCppRule: Rule = {
     "https://github.com/ggml-org/llama.cpp/pull/13194",
     "https://github.com/ggml-org/llama.cpp/issues/17037",
     "https://github.com/unslothai/unsloth/pull/7530",
+    "https://github.com/ggml-org/llama.cpp/blob/master/src/models/t5.cpp",
   ],
   size,
 };
 
 function size(shape: ModelShape, request: RuleRequest): RuleSize {
   refuseSharding(request);
-  refuseCross(shape);
+  refuseOtherEncoders(shape);
   const plan = llamaCppPlan(request);
   const caches = llamaCppCaches(shape, plan);
   const totalBytes = exactSum(
@@ -48,16 +50,28 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
         { name: "n_ctx_seq", value: `${plan.seqCells}` },
         ...caches.map((cache) => figureOf(cache, plan, request.format)),
       ],
-      assumptions: losesWindow(shape) ? ["llama.cpp loads this architecture without its window"] : [],
+      assumptions: assumptionsOf(shape),
       blocks: null,
     }),
   };
 }
 
-function refuseCross(shape: ModelShape): void {
+/** Models with cross attention that have an architecture in llama.cpp (`t5`). */
+const CROSS_ATTENDING: readonly string[] = ["t5", "mt5", "umt5"];
+
+function refuseOtherEncoders(shape: ModelShape): void {
   const cross = groupLayers(shape.layers).find(({ layer }) => layer.kind === "cross");
-  if (cross === undefined) return;
-  throw new UnsupportedModelError(shape.modelType, `layers[${cross.layer.index}].kind`, "cross", "no cross attention");
+  if (cross === undefined || CROSS_ATTENDING.includes(shape.modelType)) return;
+  const reason = "of models with an encoder it has an architecture for T5 only";
+  throw new NotRunByEngineError("llama.cpp", llamaCppRule.version, shape.modelType, cross.layer, reason);
+}
+
+function assumptionsOf(shape: ModelShape): string[] {
+  const crosses = groupLayers(shape.layers).some(({ layer }) => layer.kind === "cross");
+  return [
+    ...(losesWindow(shape) ? ["llama.cpp loads this architecture without its window"] : []),
+    ...(crosses ? ["llama.cpp caches no cross attention: it computes it from the encoder's output at every step"] : []),
+  ];
 }
 
 function refuseSharding({ sharding }: RuleRequest): void {

@@ -35,6 +35,28 @@ describe("transformers", () => {
     expect(sized(DEEPSEEK, { tokens: 1, knobs: { majorVersion: 4 } }).totalBytes).toBe(4_997_120);
   });
 
+  test("keeps what DeepSeek-V4's compressors have not compressed, at its most", () => {
+    const flash = "deepseek-ai/DeepSeek-V4-Flash";
+    const { layers, totalBytes } = sized(flash, { tokens: 1024 });
+    // Windows of 127 tokens; only those without a compressor are two tensors.
+    const windows = 127 * 512 * 2;
+    expect(layers.map(({ kind, count }) => [kind, count])).toEqual([
+      ["sliding", 2],
+      ["compressed", 21],
+      ["compressed", 20],
+    ]);
+    expect(layers[0]?.bytes).toBe(2 * 2 * windows);
+    expect(layers[1]?.bytes).toBe(21 * (windows + 256 * (512 + 128) * 2 + 7 * 2 * 2 * (512 + 128) * 2));
+    expect(layers[2]?.bytes).toBe(20 * (windows + 8 * 512 * 2 + 127 * 2 * 512 * 2));
+    expect(totalBytes).toBe(layers.reduce((total, { bytes }) => total + bytes, 0));
+    expect(() => sized(flash, { knobs: { cache: "static" } })).toThrow(
+      expect.objectContaining({ code: "INVALID_CONFIG", field: "knobs.cache" }),
+    );
+    expect(() => sized(flash, { knobs: { majorVersion: 4 } })).toThrow(
+      /^transformers \(version 4\) does not run "deepseek_v4"/,
+    );
+  });
+
   test("keeps a column more of convolutions", () => {
     const { layers } = sized(QWEN_NEXT, { tokens: 1 });
     expect(layers.find(({ kind }) => kind === "state")?.bytes).toBe(36 * (8192 * 4 * 2 + 524_288 * 4));

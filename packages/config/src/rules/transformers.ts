@@ -1,7 +1,8 @@
 import { sizeOf } from "../cache-size.ts";
-import { InvalidConfigError, UnsupportedModelError } from "../errors.ts";
+import { InvalidConfigError, NotRunByEngineError } from "../errors.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
+import { isCompressed } from "./deepseek-v4.ts";
 import { Knobs } from "./knobs.ts";
 import type { Rule, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
 
@@ -19,6 +20,7 @@ export const transformersRule: Rule = {
     "https://github.com/huggingface/transformers/blob/main/src/transformers/cache_utils.py",
     "https://huggingface.co/docs/transformers/main/en/cache_explanation",
     "https://github.com/deepseek-ai/DeepSeek-R1/issues/238",
+    "https://github.com/huggingface/transformers/blob/main/src/transformers/models/deepseek_v4/modular_deepseek_v4.py",
   ],
   size,
 };
@@ -29,36 +31,81 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
   const majorVersion = knobs.count("majorVersion", 5);
   if (majorVersion !== 4 && majorVersion !== 5)
     throw new InvalidConfigError("knobs.majorVersion", majorVersion, "4 or 5");
-  const layers = shape.layers.map((layer) => asCached(shape, layer, isStatic, majorVersion));
+  refuseCompressed(shape, isStatic, majorVersion);
+  const layers = shape.layers.flatMap((layer) => asCached(layer, isStatic, majorVersion));
   const { tokens, sequences, encoderTokens, format, sharding } = request;
   const sized = sizeOf({ ...shape, layers }, { tokens, sequences, encoderTokens, format, sharding });
   const layersOf = (): RuleLayers[] =>
     sized.layers.map(({ kind, count, bytes }) => ({ kind, count, bytes: bytes * sequences }));
-  return { ...sized, details: () => ({ layers: layersOf(), figures: [], assumptions: [], blocks: null }) };
+  return {
+    ...sized,
+    details: () => ({
+      layers: isCompressed(shape) ? withBuffers(layersOf()) : layersOf(),
+      figures: [],
+      assumptions: [],
+      blocks: null,
+    }),
+  };
 }
 
-function asCached(shape: ModelShape, layer: LayerShape, isStatic: boolean, majorVersion: number): LayerShape {
+function refuseCompressed(shape: ModelShape, isStatic: boolean, majorVersion: number): void {
+  const compressed = shape.layers.find(({ kind }) => kind === "compressed");
+  if (compressed === undefined) return;
+  if (majorVersion === 4) {
+    const reason = "DeepSeek-V4 came with version 5";
+    throw new NotRunByEngineError("transformers", "version 4", shape.modelType, compressed, reason);
+  }
+  if (isStatic) throw new InvalidConfigError("knobs.cache", "static", "dynamic: compressors have no static cache");
+}
+
+function asCached(layer: LayerShape, isStatic: boolean, majorVersion: number): LayerShape[] {
   switch (layer.kind) {
     case "latent":
-      return majorVersion === 5
-        ? layer
-        : { kind: "full", index: layer.index, indexerKeyDim: layer.indexerKeyDim, ...layer.expanded };
+      if (majorVersion === 5) return [layer];
+      return [{ kind: "full", index: layer.index, indexerKeyDim: layer.indexerKeyDim, ...layer.expanded }];
     case "sliding":
-      return isStatic || layer.windowTokens === 1 ? layer : { ...layer, windowTokens: layer.windowTokens - 1 };
+      return [slidingCache(layer, isStatic)];
     case "chunked":
-      return slidingOver(layer, isStatic);
+      return [slidingOver(layer, isStatic)];
     case "state":
-      return layer.convWidth === 0 ? layer : { ...layer, convColumns: layer.convColumns + 1 };
+      return [layer.convWidth === 0 ? layer : { ...layer, convColumns: layer.convColumns + 1 }];
     case "compressed":
-      throw new UnsupportedModelError(
-        shape.modelType,
-        `layers[${layer.index}].kind`,
-        layer.kind,
-        "a kind that this rule states",
-      );
+      return [{ ...layer, windowTokens: Math.max(1, layer.windowTokens - 1) }, buffersOf(layer)];
     default:
-      return layer;
+      return [layer];
   }
+}
+
+/** Keys and values are two tensors even where a model has one for both. */
+function slidingCache(layer: Extract<LayerShape, { kind: "sliding" }>, isStatic: boolean): LayerShape {
+  const windowTokens = isStatic || layer.windowTokens === 1 ? layer.windowTokens : layer.windowTokens - 1;
+  return { ...layer, valueDim: layer.valueDim === 0 ? layer.keyDim : layer.valueDim, windowTokens };
+}
+
+/**
+ * What a compressor holds at most before it compresses: a value and a gate for every token of the group that is open; where
+ * groups overlap, of the group before it too, at twice the width.
+ */
+function buffersOf({
+  index,
+  tokensPerEntry,
+  entryDim,
+  indexerKeyDim,
+}: Extract<LayerShape, { kind: "compressed" }>): LayerShape {
+  const overlaps = indexerKeyDim > 0;
+  const dim = overlaps ? 2 * (entryDim + indexerKeyDim) : entryDim;
+  const chunkTokens = Math.max(1, (overlaps ? 2 : 1) * tokensPerEntry - 1);
+  // Of a kind that these models do not have, so that no window is taken for a buffer.
+  return { kind: "chunked", index, numKvHeads: 1, keyDim: dim, valueDim: dim, chunkTokens };
+}
+
+/** Buffers belong to the compressed layers that stand before them, one for one. */
+function withBuffers(layers: readonly RuleLayers[]): RuleLayers[] {
+  return layers.flatMap((layer, i) => {
+    if (layer.kind === "chunked") return [];
+    const buffers = layer.kind === "compressed" ? (layers[i + 1]?.bytes ?? 0) : 0;
+    return [{ ...layer, bytes: layer.bytes + buffers }];
+  });
 }
 
 /** Chunks are kept as windows of the same length. */

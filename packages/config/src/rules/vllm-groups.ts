@@ -16,6 +16,8 @@ export interface VllmLayout {
   readonly groups: readonly VllmGroup[];
   /** Bytes that one page number stands for: a page in every layer of the widest group. */
   readonly blockBytes: number;
+  /** Tokens of a block, where they are not those of the smallest page. */
+  readonly blockTokens?: number;
 }
 
 /** The groups that vLLM makes of the caches of one rank, all pipeline stages together. */
@@ -99,4 +101,9 @@ export function stageOf(whole: VllmLayout, start: number, end: number): VllmLayo
   if (groups.length === 1) return oneGroup(specs.filter(({ indices }) => indices.length > 0));
   const widest = Math.max(0, ...groups.map(({ indices }) => indices.length));
   return { specs, groups, blockBytes: exactProduct("a block", specs[0]?.pageBytes ?? 0, widest) };
+}
+
+/** Tokens that a block stands for. */
+export function blockTokensOf({ groups, blockTokens }: VllmLayout): number {
+  return blockTokens ?? Math.min(...groups.map(({ tokensPerPage }) => tokensPerPage));
 }

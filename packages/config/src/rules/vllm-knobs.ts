@@ -18,7 +18,7 @@ const STATE_DTYPES = ["auto", "format", ...KV_DTYPES] as const;
 
 /** vLLM's knobs, named as its flags are. */
 export interface VllmKnobs {
-  /** `--block-size`, 16 unless given. */
+  /** `--block-size`, 16 unless given, 256 for DeepSeek-V4. */
   readonly blockSize: number;
   /** `--max-model-len`: the tokens asked for unless given. */
   readonly maxModelLen: number;
@@ -43,11 +43,17 @@ export interface VllmKnobs {
   readonly encoderTokens: number;
 }
 
-/** Reads the knobs of a request. @throws InvalidConfigError */
-export function vllmKnobs({ tokens, encoderTokens, tokensPerBlock, sharding, knobs: given }: RuleRequest): VllmKnobs {
+/** Tokens of a request that are being computed, and so are kept beside its windows. */
+export function inFlightTokens({ maxNumBatchedTokens, asyncScheduling }: VllmKnobs): number {
+  return maxNumBatchedTokens * (asyncScheduling ? 2 : 1);
+}
+
+/** Reads the knobs of a request. `defaultBlock` is the model's own block size. @throws InvalidConfigError */
+export function vllmKnobs(request: RuleRequest, defaultBlock: number): VllmKnobs {
+  const { tokens, encoderTokens, tokensPerBlock, sharding, knobs: given } = request;
   const knobs = new Knobs(given, KNOBS);
   return {
-    blockSize: knobs.count("blockSize", tokensPerBlock ?? 16),
+    blockSize: knobs.count("blockSize", tokensPerBlock ?? defaultBlock),
     maxModelLen: Math.max(1, knobs.count("maxModelLen", tokens, 0)),
     maxNumBatchedTokens: knobs.count("maxNumBatchedTokens", 8192),
     asyncScheduling: knobs.flag("asyncScheduling", false),

@@ -1,5 +1,5 @@
 import { elementBytes, type KvDtype } from "../dtype.ts";
-import { InvalidConfigError, UnsupportedModelError } from "../errors.ts";
+import { InvalidConfigError } from "../errors.ts";
 import { exactProduct } from "../exact.ts";
 import type { KvFormat } from "../format.ts";
 import { groupLayersByFormat, rowTotal, tokenRow } from "../layer-bytes.ts";
@@ -7,7 +7,7 @@ import type { LayerGroup } from "../layer-groups.ts";
 import type { LayerShape, StateLayer } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
 import { layerOfRank } from "../sharding.ts";
-import type { VllmKnobs } from "./vllm-knobs.ts";
+import { inFlightTokens, type VllmKnobs } from "./vllm-knobs.ts";
 
 /** What vLLM needs to know of caches of one geometry: bytes of a page, and pages that one request holds at most. */
 export interface VllmSpec {
@@ -29,7 +29,7 @@ export function vllmSpecs(shape: ModelShape, format: KvFormat, knobs: VllmKnobs)
   });
   const statePage = groups.reduce((most, { layer }) => Math.max(most, statePageBytes(shape, layer, format, knobs)), 0);
   const block = blockSize(groups, statePage, format, knobs);
-  const attention = groups.flatMap((group) => attentionSpecs(shape, group, format, knobs, block));
+  const attention = groups.flatMap((group) => attentionSpecs(group, format, knobs, block));
   // Beside attention a state's page is padded to the attention's page; alone it stays as it is.
   const padded = Math.max(statePage, ...attention.map(({ pageBytes }) => pageBytes));
   return [...attention, ...groups.flatMap((group) => stateSpecs(group, padded, knobs))];
@@ -83,21 +83,7 @@ function stateSpecs({ layer, indices }: LayerGroup, pageBytes: number, knobs: Vl
   return [{ layer, indices, type, tokensPerPage: knobs.maxModelLen, pageBytes, pagesPerRequest: () => pages }];
 }
 
-function attentionSpecs(
-  shape: ModelShape,
-  { layer, indices }: LayerGroup,
-  format: KvFormat,
-  knobs: VllmKnobs,
-  block: number,
-): VllmSpec[] {
-  if (layer.kind === "compressed") {
-    throw new UnsupportedModelError(
-      shape.modelType,
-      `layers[${layer.index}].kind`,
-      "compressed",
-      "a kind that this rule states",
-    );
-  }
+function attentionSpecs({ layer, indices }: LayerGroup, format: KvFormat, knobs: VllmKnobs, block: number): VllmSpec[] {
   if (layer.kind === "state" || layer.kind === "none" || layer.kind === "shared") return [];
   const { keyBytes, valueBytes, indexerBytes } = tokenRow(layer, format);
   const reach = reachOf(layer, knobs);
@@ -110,7 +96,7 @@ function attentionSpecs(
 type Reach = Pick<VllmSpec, "type" | "pagesPerRequest">;
 
 function reachOf(layer: LayerShape, knobs: VllmKnobs): Reach {
-  const inFlight = knobs.maxNumBatchedTokens * (knobs.asyncScheduling ? 2 : 1);
+  const inFlight = inFlightTokens(knobs);
   const capped = (tokens: number, page: number): number => Math.ceil(Math.min(tokens, knobs.maxModelLen) / page);
   if (layer.kind === "cross") {
     const tokens = layer.encoderTokens ?? knobs.encoderTokens;

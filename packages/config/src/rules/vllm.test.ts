@@ -133,10 +133,50 @@ test("cross attention takes pages for the encoder's tokens", () => {
   expect(layers[1]?.bytes).toBe(4 * Math.ceil(1500 / 16) * 16 * 2 * 384 * 2);
 });
 
-test("compressed layers are refused, not guessed", () => {
-  expect(() => sized("deepseek-ai/DeepSeek-V4-Flash", { tokens: 4096 })).toThrow(
-    expect.objectContaining({ code: "UNSUPPORTED_MODEL", value: "compressed" }),
-  );
+test.each(["google-t5/t5-small", "facebook/bart-large", "meta-llama/Llama-3.2-11B-Vision-Instruct"])(
+  "%s is not run, and the refusal says so",
+  (model) => {
+    expect(() => sized(model, { tokens: 100 })).toThrow(/^vllm \(V1 engine.*\) does not run .* kept Whisper only/);
+  },
+);
+
+describe("DeepSeek-V4", () => {
+  const FLASH = "deepseek-ai/DeepSeek-V4-Flash";
+  // A page of 64 entries, one of 64 keys, one of 2 entries: 22 of each make up a block.
+  const BLOCK = 22 * (65 * 576 + 15 * 576 + 3 * 576);
+
+  test("has groups of 22 layers that share pages of three sizes", () => {
+    const { totalBytes, bytesPerToken, figures, assumptions } = sized(FLASH, {
+      tokens: 30_000,
+      format: "fp8_e4m3",
+      knobs: { maxNumBatchedTokens: 16_384 },
+    });
+    const pages = 118 + 2 * (Math.ceil(16_511 / 64) + 1) + Math.ceil(16_391 / 4) + 1 + Math.ceil(16_511 / 8) + 1;
+    expect(totalBytes).toBe(pages * BLOCK);
+    expect(bytesPerToken).toBe(BLOCK / 256);
+    expect(figures[0]).toEqual({ name: "block_size", value: "256" });
+    expect(assumptions).toEqual([]);
+  });
+
+  test("is whole on every tensor rank, and split by pipeline stages", () => {
+    const options = { tokens: 30_000, knobs: { maxNumBatchedTokens: 2048 } };
+    const one = sized(FLASH, options);
+    expect(sized(FLASH, { ...options, sharding: { tensor: 4 } }).largestDeviceBytes).toBe(one.largestDeviceBytes);
+    const two = sized(FLASH, { ...options, sharding: { pipeline: 2 } });
+    expect(two.largestDeviceBytes).toBeLessThan(0.6 * one.largestDeviceBytes);
+    expect(two.totalBytes).toBeGreaterThanOrEqual(one.totalBytes);
+    expect(one.assumptions.join()).toContain("584 bytes");
+  });
+
+  test.each<[string, unknown, object]>([
+    ["knobs.blockSize", 64, { knobs: { blockSize: 64 } }],
+    ["knobs.disableHybridKvCacheManager", true, { knobs: { disableHybridKvCacheManager: true } }],
+    ["sharding.context", 2, { sharding: { context: 2 } }],
+  ])("does not run with %s = %j", (field, value, options) => {
+    expect(() => sized(FLASH, { tokens: 4096, ...options })).toThrow(
+      expect.objectContaining({ code: "INVALID_CONFIG", field, value }),
+    );
+  });
 });
 
 test.each<[string, unknown]>([

@@ -1,10 +1,14 @@
+import { NotRunByEngineError } from "../errors.ts";
 import { exactProduct, exactSum } from "../exact.ts";
 import type { KvFormat } from "../format.ts";
 import { groupLayersByFormat } from "../layer-bytes.ts";
+import { groupLayers } from "../layer-groups.ts";
 import type { ModelShape } from "../model-shape.ts";
 import { layersPerStage } from "../sharding.ts";
+import { checkDeepseekV4, isCompressed, packedEntryAssumption } from "./deepseek-v4.ts";
 import type { Rule, RuleBlocks, RuleFigure, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
-import { pagesPerRequest, stageOf, type VllmLayout, vllmLayout } from "./vllm-groups.ts";
+import { compressedLayout } from "./vllm-compressed.ts";
+import { blockTokensOf, pagesPerRequest, stageOf, type VllmLayout, vllmLayout } from "./vllm-groups.ts";
 import { type VllmKnobs, vllmKnobs } from "./vllm-knobs.ts";
 import { vllmSpecs } from "./vllm-specs.ts";
 
@@ -14,7 +18,7 @@ import { vllmSpecs } from "./vllm-specs.ts";
  * TP, PP and decode context parallelism come from the sharding, the KV dtype from the format.
  *
  * With `kvCacheMemoryBytes` the figures are those of its log for that budget per rank; without, for a budget that holds
- * the sequences asked for. DeepSeek-V4's compressed layers are an `UnsupportedModelError`.
+ * the sequences asked for. Of models with an encoder it runs Whisper; the others are a `NotRunByEngineError`.
  */
 export const vllmRule: Rule = {
   name: "vllm",
@@ -24,14 +28,23 @@ export const vllmRule: Rule = {
     "https://github.com/vllm-project/vllm/blob/main/vllm/v1/kv_cache_interface.py",
     "https://github.com/vllm-project/vllm/issues/54662",
     "https://github.com/vllm-project/vllm/issues/54458",
+    "https://github.com/vllm-project/vllm/blob/main/vllm/models/deepseek_v4/compressor.py",
+    "https://github.com/vllm-project/vllm/issues/44376",
+    "https://github.com/vllm-project/vllm/pull/24907",
   ],
   size,
 };
 
 function size(shape: ModelShape, request: RuleRequest): RuleSize {
-  const knobs = vllmKnobs(request);
-  const whole = vllmLayout(vllmSpecs(shape, request.format, knobs));
-  const stages = stagesOf(shape, whole, knobs);
+  refuseOtherEncoders(shape);
+  const packed = isCompressed(shape);
+  if (packed) checkDeepseekV4(vllmRule, shape);
+  const { format } = request;
+  const knobs = vllmKnobs(request, packed ? 256 : 16);
+  const whole = packed ? compressedLayout(shape, format, knobs) : vllmLayout(vllmSpecs(shape, format, knobs));
+  const stages = stagesOf(shape, knobs, whole, (start, end) => {
+    return packed ? compressedLayout(shape, format, knobs, [start, end]) : stageOf(whole, start, end);
+  });
   const pages = pagesPerRequest(whole);
   const share = Math.ceil(request.sequences / request.sharding.data);
   const ranks = knobs.tensorParallelSize * knobs.decodeContextParallelSize;
@@ -40,32 +53,49 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
   return {
     totalBytes: exactProduct("the cache", bytesPerSequence, request.sequences),
     bytesPerSequence,
-    bytesPerToken: growth(whole) * knobs.tensorParallelSize,
+    bytesPerToken: growth(whole, stages) * knobs.tensorParallelSize,
     largestDeviceBytes: exactProduct("one device", Math.max(0, ...stageBytes), share),
     numDevices: ranks * stages.length * request.sharding.data,
     details: () => ({
-      layers: layersOf(shape, whole, request.format, ranks * request.sequences),
+      layers: layersOf(shape, whole, format, ranks * request.sequences),
       figures: figuresOf(stages, pages, knobs, request),
-      assumptions: [],
+      assumptions: packed ? packedEntryAssumption("vllm", format) : [],
       blocks: blocksOf(stages, whole),
     }),
   };
 }
 
+function refuseOtherEncoders(shape: ModelShape): void {
+  const cross = groupLayers(shape.layers).find(({ layer }) => layer.kind === "cross");
+  if (cross === undefined || shape.modelType === "whisper") return;
+  const reason = "of models with an encoder it has kept Whisper only (https://github.com/vllm-project/vllm/pull/24907)";
+  throw new NotRunByEngineError("vllm", vllmRule.version, shape.modelType, cross.layer, reason);
+}
+
 /** One layout per pipeline stage: groups are made for the whole model, each stage holds its layers of every group. */
-function stagesOf(shape: ModelShape, whole: VllmLayout, knobs: VllmKnobs): VllmLayout[] {
-  if (knobs.pipelineParallelSize === 1) return [whole];
+function stagesOf(
+  shape: ModelShape,
+  { pipelineParallelSize }: VllmKnobs,
+  whole: VllmLayout,
+  stageBetween: (start: number, end: number) => VllmLayout,
+): VllmLayout[] {
+  if (pipelineParallelSize === 1) return [whole];
   const numLayers = shape.layers.reduce((most, { index }) => Math.max(most, index + 1), 1);
   let start = 0;
-  return layersPerStage(numLayers, knobs.pipelineParallelSize).map((count) => {
-    const stage = stageOf(whole, start, start + count);
+  return layersPerStage(numLayers, pipelineParallelSize).map((count) => {
+    const stage = stageBetween(start, start + count);
     start += count;
     return stage;
   });
 }
 
-/** Growth in the long run: the layers that keep every token. A sparse indexer is a spec of its own and counts once. */
-function growth({ specs }: VllmLayout): number {
+/**
+ * Growth in the long run: the layers that keep every token. A sparse indexer is a spec of its own and counts once. Where
+ * pages of different bytes make up a block, a block is what is added.
+ */
+function growth({ specs }: VllmLayout, stages: readonly VllmLayout[]): number {
+  const packed = stages.filter(({ blockTokens }) => blockTokens !== undefined);
+  if (packed.length > 0) return packed.reduce((total, stage) => total + stage.blockBytes / blockTokensOf(stage), 0);
   const growing = specs.filter(({ type }) => type === "full");
   return growing.reduce((total, spec) => total + (spec.pageBytes / spec.tokensPerPage) * spec.indices.length, 0);
 }
@@ -80,11 +110,11 @@ function layersOf(shape: ModelShape, { specs }: VllmLayout, format: KvFormat, co
 }
 
 /** A block is a page in every layer of the widest group; state and windows are pages too. */
-function blocksOf(stages: readonly VllmLayout[], { groups }: VllmLayout): RuleBlocks | null {
+function blocksOf(stages: readonly VllmLayout[], whole: VllmLayout): RuleBlocks | null {
   const bytesPerBlock = Math.max(0, ...stages.map(({ blockBytes }) => blockBytes));
   if (bytesPerBlock === 0) return null;
   return {
-    tokensPerBlock: Math.min(...groups.map(({ tokensPerPage }) => tokensPerPage)),
+    tokensPerBlock: blockTokensOf(whole),
     bytesPerBlock,
     fixedBytes: 0,
   };
@@ -104,8 +134,9 @@ function figuresOf(
       ? pages * sequences
       : Math.min(...stages.map(({ blockBytes }) => Math.floor(budget / blockBytes)));
   const concurrency = numBlocks / pages;
-  const blockTokens = Math.min(...first.groups.map(({ tokensPerPage }) => tokensPerPage));
-  const olderTokens = Math.floor(numBlocks / first.groups.length) * blockTokens * knobs.decodeContextParallelSize;
+  const blockTokens = blockTokensOf(first);
+  const leastPage = Math.min(...first.groups.map(({ tokensPerPage }) => tokensPerPage));
+  const olderTokens = Math.floor(numBlocks / first.groups.length) * leastPage * knobs.decodeContextParallelSize;
   const request = first.blockBytes * pages;
   return [
     { name: "block_size", value: `${blockTokens}` },
