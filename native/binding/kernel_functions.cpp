@@ -124,7 +124,7 @@ Napi::Value copy_blocks(const Arguments& args) {
   const ViewMemory copied(open);
   use_checked(*copied.keys, stream, "view");
   use_checked(*copied.values, stream, "view");
-  run_copy_blocks(open.view, pairs, *stream.stream);
+  run_copy_blocks(open.view, pairs, stream.backend, stream.stream);
   return args.env().Undefined();
 }
 

@@ -46,6 +46,7 @@ struct KernelCall {
   const void* params;
   size_t params_bytes;
   void (*on_host)(const void* params);
+  unsigned shared_bytes = 0;  // of dynamic shared memory for each thread block
 };
 
 /// A point in the order of a stream. HostEvent and CudaEvent implement it.
@@ -61,6 +62,7 @@ class Event {
 class Stream {
  public:
   virtual ~Stream() = default;
+  virtual const DeviceProperties& properties() const = 0;  ///< of its device
   virtual void fill(void* to, uint8_t value, size_t bytes) = 0;
   virtual void copy(void* to, const void* from, size_t bytes) = 0;
   /// Copies from ordinary host memory, which may change or go away as soon as this returns.

@@ -1,19 +1,11 @@
 #include "memory/cuda_backend.h"
 
-#include <cstdio>
 #include <utility>
 
 #include "memory/error.h"
 
 namespace kv {
 namespace {
-
-// CUdevice_attribute
-constexpr int kMultiprocessorCount = 16;
-constexpr int kL2CacheBytes = 38;
-constexpr int kComputeCapabilityMajor = 75;
-constexpr int kComputeCapabilityMinor = 76;
-constexpr int kMemoryPoolsSupported = 115;
 
 cuda::DevicePtr device_ptr(const void* address) {
   return reinterpret_cast<cuda::DevicePtr>(address);
@@ -29,59 +21,11 @@ void free_now(CudaContext& context, void* address, MemoryKind kind) noexcept {
   }
 }
 
-/// As nvidia-smi prints it: GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx
-std::string uuid_text(const cuda::Uuid& uuid) {
-  std::string text = "GPU";
-  for (int i = 0; i < 16; ++i) {
-    char digits[3];
-    std::snprintf(digits, sizeof digits, "%02x", uuid.bytes[i]);
-    if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += digits;
-  }
-  return text;
-}
-
 }  // namespace
 
-int num_cuda_devices() {
-  const auto& driver = cuda::driver();
-  int count = 0;
-  driver.check(driver.DeviceGetCount(&count), "cuDeviceGetCount");
-  return count;
-}
-
-DeviceProperties cuda_device_properties(int ordinal) {
-  const auto& driver = cuda::driver();
-  cuda::Device device = 0;
-  driver.check(driver.DeviceGet(&device, ordinal), "cuDeviceGet");
-  const auto attribute = [&](int which) {
-    int value = 0;
-    driver.check(driver.DeviceGetAttribute(&value, which, device), "cuDeviceGetAttribute");
-    return value;
-  };
-  char text[256] = {};
-  cuda::Uuid uuid{};
-  DeviceProperties properties;
-  properties.name = "cuda:" + std::to_string(ordinal);
-  properties.kind = "cuda";
-  driver.check(driver.DeviceGetName(text, sizeof text, device), "cuDeviceGetName");
-  properties.description = text;
-  driver.check(driver.DeviceTotalMem(&properties.total_bytes, device), "cuDeviceTotalMem");
-  driver.check(driver.DeviceGetUuid(&uuid, device), "cuDeviceGetUuid");
-  properties.uuid = uuid_text(uuid);
-  driver.check(driver.DeviceGetPCIBusId(text, sizeof text, device), "cuDeviceGetPCIBusId");
-  properties.pci_bus_id = text;
-  properties.compute_capability = 10 * attribute(kComputeCapabilityMajor) + attribute(kComputeCapabilityMinor);
-  properties.num_multiprocessors = attribute(kMultiprocessorCount);
-  properties.l2_cache_bytes = attribute(kL2CacheBytes);
-  properties.supports_pools = attribute(kMemoryPoolsSupported) != 0;
-  driver.check(driver.DriverGetVersion(&properties.driver_version), "cuDriverGetVersion");
-  return properties;
-}
-
 CudaBackend::CudaBackend(int ordinal, size_t pool_release_threshold_bytes)
-    : context_(std::make_shared<CudaContext>(ordinal)), properties_(cuda_device_properties(ordinal)) {
-  if (properties_.supports_pools) make_pool(pool_release_threshold_bytes);
+    : context_(std::make_shared<CudaContext>(ordinal)) {
+  if (properties().supports_pools) make_pool(pool_release_threshold_bytes);
 }
 
 CudaBackend::~CudaBackend() {
@@ -137,7 +81,7 @@ void* CudaBackend::allocate(size_t bytes, MemoryKind kind, Stream& stream) {
   }
   if (attempt.result == cuda::kOutOfMemory && kind != MemoryKind::pinned) {
     const MemoryInfo info = memory_info();
-    throw out_of_memory(properties_.name, bytes, info.free_bytes, info.total_bytes);
+    throw out_of_memory(properties().name, bytes, info.free_bytes, info.total_bytes);
   }
   context_->driver().check(attempt.result, attempt.call);
   return attempt.address;
@@ -180,8 +124,9 @@ bool CudaBackend::is_resident(const void* address, size_t bytes, MemoryKind kind
   const unsigned wanted = kind == MemoryKind::pinned ? cuda::kMemoryTypeHost : cuda::kMemoryTypeDevice;
   const auto memory_type = [&](const void* at) {
     unsigned type = 0;
-    const auto result = context_->driver().PointerGetAttribute(&type, cuda::kPointerMemoryType, device_ptr(at));
-    context_->driver().check(result, "cuPointerGetAttribute");
+    void* values[] = {&type};
+    const auto result = context_->driver().PointerGetAttributes(1, &cuda::kPointerMemoryType, values, device_ptr(at));
+    context_->driver().check(result, "cuPointerGetAttributes");
     return type;
   };
   return memory_type(address) == wanted && memory_type(static_cast<const std::byte*>(address) + bytes - 1) == wanted;

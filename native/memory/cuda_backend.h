@@ -1,7 +1,5 @@
 #pragma once
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "memory/backend.h"
 #include "memory/cuda_stream.h"
@@ -14,7 +12,7 @@ class CudaBackend : public Backend {
   CudaBackend(int ordinal, size_t pool_release_threshold_bytes);
   ~CudaBackend() override;
 
-  const DeviceProperties& properties() const override { return properties_; }
+  const DeviceProperties& properties() const override { return context_->properties(); }
   MemoryInfo memory_info() override;
   void* allocate(size_t bytes, MemoryKind kind, Stream& stream) override;
   void free(void* address, MemoryKind kind, std::span<const StreamPtr> streams) noexcept override;
@@ -35,12 +33,7 @@ class CudaBackend : public Backend {
   void free_in_order(void* address, MemoryKind kind, std::span<const StreamPtr> streams);
 
   std::shared_ptr<CudaContext> context_;
-  DeviceProperties properties_;
   cuda::Pool pool_ = nullptr;  // null where the device has no pools: then plain allocations stand in
 };
-
-/// What the driver says about a device, without making a context on it.
-DeviceProperties cuda_device_properties(int ordinal);
-int num_cuda_devices();
 
 }  // namespace kv

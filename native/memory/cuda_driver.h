@@ -47,57 +47,62 @@ constexpr int kPoolReleaseThreshold = 4;
 constexpr int kPoolReservedBytes = 5;
 constexpr int kPoolUsedBytes = 7;
 constexpr int kPointerMemoryType = 2;
+constexpr int kMaxDynamicSharedBytes = 8;
 constexpr unsigned kMemoryTypeHost = 1;
 constexpr unsigned kMemoryTypeDevice = 2;
 
 // Name in code, name in the driver, the CUDA version whose signature is meant, parameters.
-#define KV_CUDA_FUNCTIONS(X)                                                                                        \
-  X(Init, "cuInit", 2000, (unsigned))                                                                               \
-  X(DriverGetVersion, "cuDriverGetVersion", 2020, (int*))                                                           \
-  X(DeviceGetCount, "cuDeviceGetCount", 2000, (int*))                                                               \
-  X(DeviceGet, "cuDeviceGet", 2000, (Device*, int))                                                                 \
-  X(DeviceGetName, "cuDeviceGetName", 2000, (char*, int, Device))                                                   \
-  X(DeviceGetUuid, "cuDeviceGetUuid", 11040, (Uuid*, Device))                                                       \
-  X(DeviceTotalMem, "cuDeviceTotalMem", 3020, (size_t*, Device))                                                    \
-  X(DeviceGetAttribute, "cuDeviceGetAttribute", 2000, (int*, int, Device))                                          \
-  X(DeviceGetPCIBusId, "cuDeviceGetPCIBusId", 4010, (char*, int, Device))                                           \
-  X(DevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain", 7000, (Context*, Device))                                   \
-  X(DevicePrimaryCtxRelease, "cuDevicePrimaryCtxRelease", 11000, (Device))                                          \
-  X(CtxSetCurrent, "cuCtxSetCurrent", 4000, (Context))                                                              \
-  X(MemGetInfo, "cuMemGetInfo", 3020, (size_t*, size_t*))                                                           \
-  X(MemAlloc, "cuMemAlloc", 3020, (DevicePtr*, size_t))                                                             \
-  X(MemFree, "cuMemFree", 3020, (DevicePtr))                                                                        \
-  X(MemHostAlloc, "cuMemHostAlloc", 2020, (void**, size_t, unsigned))                                               \
-  X(MemFreeHost, "cuMemFreeHost", 2000, (void*))                                                                    \
-  X(MemPoolCreate, "cuMemPoolCreate", 11020, (Pool*, const PoolProps*))                                             \
-  X(MemPoolDestroy, "cuMemPoolDestroy", 11020, (Pool))                                                              \
-  X(MemPoolSetAttribute, "cuMemPoolSetAttribute", 11020, (Pool, int, void*))                                        \
-  X(MemPoolGetAttribute, "cuMemPoolGetAttribute", 11020, (Pool, int, void*))                                        \
-  X(MemPoolTrimTo, "cuMemPoolTrimTo", 11020, (Pool, size_t))                                                        \
-  X(MemAllocFromPoolAsync, "cuMemAllocFromPoolAsync", 11020, (DevicePtr*, size_t, Pool, StreamHandle))              \
-  X(MemFreeAsync, "cuMemFreeAsync", 11020, (DevicePtr, StreamHandle))                                               \
-  X(MemsetD8Async, "cuMemsetD8Async", 3020, (DevicePtr, unsigned char, size_t, StreamHandle))                       \
-  X(MemcpyAsync, "cuMemcpyAsync", 4000, (DevicePtr, DevicePtr, size_t, StreamHandle))                               \
-  X(MemcpyHtoDAsync, "cuMemcpyHtoDAsync", 3020, (DevicePtr, const void*, size_t, StreamHandle))                     \
-  X(MemcpyDtoHAsync, "cuMemcpyDtoHAsync", 3020, (void*, DevicePtr, size_t, StreamHandle))                           \
-  X(PointerGetAttribute, "cuPointerGetAttribute", 4000, (void*, int, DevicePtr))                                    \
-  X(StreamCreate, "cuStreamCreate", 2000, (StreamHandle*, unsigned))                                                \
-  X(StreamDestroy, "cuStreamDestroy", 4000, (StreamHandle))                                                         \
-  X(StreamSynchronize, "cuStreamSynchronize", 2000, (StreamHandle))                                                 \
-  X(StreamQuery, "cuStreamQuery", 2000, (StreamHandle))                                                             \
-  X(StreamWaitEvent, "cuStreamWaitEvent", 3020, (StreamHandle, EventHandle, unsigned))                              \
-  X(EventCreate, "cuEventCreate", 2000, (EventHandle*, unsigned))                                                   \
-  X(EventDestroy, "cuEventDestroy", 4000, (EventHandle))                                                            \
-  X(EventRecord, "cuEventRecord", 2000, (EventHandle, StreamHandle))                                                \
-  X(EventQuery, "cuEventQuery", 2000, (EventHandle))                                                                \
-  X(EventSynchronize, "cuEventSynchronize", 2000, (EventHandle))                                                    \
-  X(EventElapsedTime, "cuEventElapsedTime", 2000, (float*, EventHandle, EventHandle))                               \
-  X(ModuleLoadData, "cuModuleLoadData", 2000, (Module*, const void*))                                               \
-  X(ModuleUnload, "cuModuleUnload", 2000, (Module))                                                                 \
-  X(ModuleGetFunction, "cuModuleGetFunction", 2000, (Function*, Module, const char*))                               \
-  X(LaunchKernel, "cuLaunchKernel", 4000,                                                                           \
-    (Function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, StreamHandle, void**, void**)) \
-  X(GetErrorName, "cuGetErrorName", 6000, (Result, const char**))                                                   \
+#define KV_CUDA_FUNCTIONS(X)                                                                                         \
+  X(Init, "cuInit", 2000, (unsigned))                                                                                \
+  X(DriverGetVersion, "cuDriverGetVersion", 2020, (int*))                                                            \
+  X(DeviceGetCount, "cuDeviceGetCount", 2000, (int*))                                                                \
+  X(DeviceGet, "cuDeviceGet", 2000, (Device*, int))                                                                  \
+  X(DeviceGetName, "cuDeviceGetName", 2000, (char*, int, Device))                                                    \
+  X(DeviceGetUuid, "cuDeviceGetUuid", 11040, (Uuid*, Device))                                                        \
+  X(DeviceTotalMem, "cuDeviceTotalMem", 3020, (size_t*, Device))                                                     \
+  X(DeviceGetAttribute, "cuDeviceGetAttribute", 2000, (int*, int, Device))                                           \
+  X(DeviceGetPCIBusId, "cuDeviceGetPCIBusId", 4010, (char*, int, Device))                                            \
+  X(DevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain", 7000, (Context*, Device))                                    \
+  X(DevicePrimaryCtxRelease, "cuDevicePrimaryCtxRelease", 11000, (Device))                                           \
+  X(CtxSetCurrent, "cuCtxSetCurrent", 4000, (Context))                                                               \
+  X(MemGetInfo, "cuMemGetInfo", 3020, (size_t*, size_t*))                                                            \
+  X(MemAlloc, "cuMemAlloc", 3020, (DevicePtr*, size_t))                                                              \
+  X(MemFree, "cuMemFree", 3020, (DevicePtr))                                                                         \
+  X(MemHostAlloc, "cuMemHostAlloc", 2020, (void**, size_t, unsigned))                                                \
+  X(MemFreeHost, "cuMemFreeHost", 2000, (void*))                                                                     \
+  X(MemPoolCreate, "cuMemPoolCreate", 11020, (Pool*, const PoolProps*))                                              \
+  X(MemPoolDestroy, "cuMemPoolDestroy", 11020, (Pool))                                                               \
+  X(MemPoolSetAttribute, "cuMemPoolSetAttribute", 11020, (Pool, int, void*))                                         \
+  X(MemPoolGetAttribute, "cuMemPoolGetAttribute", 11020, (Pool, int, void*))                                         \
+  X(MemPoolTrimTo, "cuMemPoolTrimTo", 11020, (Pool, size_t))                                                         \
+  X(MemAllocFromPoolAsync, "cuMemAllocFromPoolAsync", 11020, (DevicePtr*, size_t, Pool, StreamHandle))               \
+  X(MemFreeAsync, "cuMemFreeAsync", 11020, (DevicePtr, StreamHandle))                                                \
+  X(MemsetD8Async, "cuMemsetD8Async", 3020, (DevicePtr, unsigned char, size_t, StreamHandle))                        \
+  X(MemcpyAsync, "cuMemcpyAsync", 4000, (DevicePtr, DevicePtr, size_t, StreamHandle))                                \
+  X(MemcpyHtoDAsync, "cuMemcpyHtoDAsync", 3020, (DevicePtr, const void*, size_t, StreamHandle))                      \
+  X(MemcpyDtoHAsync, "cuMemcpyDtoHAsync", 3020, (void*, DevicePtr, size_t, StreamHandle))                            \
+  X(PointerGetAttributes, "cuPointerGetAttributes", 7000, (unsigned, const int*, void**, DevicePtr))                 \
+  X(StreamCreate, "cuStreamCreate", 2000, (StreamHandle*, unsigned))                                                 \
+  X(StreamDestroy, "cuStreamDestroy", 4000, (StreamHandle))                                                          \
+  X(StreamSynchronize, "cuStreamSynchronize", 2000, (StreamHandle))                                                  \
+  X(StreamQuery, "cuStreamQuery", 2000, (StreamHandle))                                                              \
+  X(StreamWaitEvent, "cuStreamWaitEvent", 3020, (StreamHandle, EventHandle, unsigned))                               \
+  X(EventCreate, "cuEventCreate", 2000, (EventHandle*, unsigned))                                                    \
+  X(EventDestroy, "cuEventDestroy", 4000, (EventHandle))                                                             \
+  X(EventRecord, "cuEventRecord", 2000, (EventHandle, StreamHandle))                                                 \
+  X(EventQuery, "cuEventQuery", 2000, (EventHandle))                                                                 \
+  X(EventSynchronize, "cuEventSynchronize", 2000, (EventHandle))                                                     \
+  X(EventElapsedTime, "cuEventElapsedTime", 2000, (float*, EventHandle, EventHandle))                                \
+  X(ModuleLoadData, "cuModuleLoadData", 2000, (Module*, const void*))                                                \
+  X(ModuleUnload, "cuModuleUnload", 2000, (Module))                                                                  \
+  X(ModuleGetFunction, "cuModuleGetFunction", 2000, (Function*, Module, const char*))                                \
+  X(FuncSetAttribute, "cuFuncSetAttribute", 9000, (Function, int, int))                                              \
+  X(TensorMapEncodeTiled, "cuTensorMapEncodeTiled", 12000,                                                           \
+    (void*, int, unsigned, void*, const uint64_t*, const uint64_t*, const uint32_t*, const uint32_t*, int, int, int, \
+     int))                                                                                                           \
+  X(LaunchKernel, "cuLaunchKernel", 4000,                                                                            \
+    (Function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, StreamHandle, void**, void**))  \
+  X(GetErrorName, "cuGetErrorName", 6000, (Result, const char**))                                                    \
   X(GetErrorString, "cuGetErrorString", 6000, (Result, const char**))
 
 /// The functions of the CUDA driver, found at run time.

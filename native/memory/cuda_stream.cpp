@@ -1,14 +1,18 @@
 #include "memory/cuda_stream.h"
 
-#include <cstring>
+#include <algorithm>
 #include <system_error>
 #include <utility>
 
 #include "kernels/embedded.h"
+#include "memory/cuda_device.h"
 #include "memory/error.h"
 
 namespace kv {
 namespace {
+
+// What a kernel may have without being allowed more.
+constexpr unsigned kStaticSharedBytes = 48 * 1024;
 
 cuda::DevicePtr device_ptr(const void* address) {
   return reinterpret_cast<cuda::DevicePtr>(address);
@@ -22,7 +26,7 @@ CudaEvent& as_cuda(Event& event, const char* argument) {
 
 }  // namespace
 
-CudaContext::CudaContext(int ordinal) : driver_(cuda::driver()) {
+CudaContext::CudaContext(int ordinal) : driver_(cuda::driver()), properties_(cuda_device_properties(ordinal)) {
   driver_.check(driver_.DeviceGet(&device_, ordinal), "cuDeviceGet");
   driver_.check(driver_.DevicePrimaryCtxRetain(&context_, device_), "cuDevicePrimaryCtxRetain");
 }
@@ -33,11 +37,21 @@ CudaContext::~CudaContext() {
   driver_.DevicePrimaryCtxRelease(device_);
 }
 
-cuda::Function CudaContext::kernel(const char* name) {
+cuda::Function CudaContext::kernel(const char* name, unsigned shared_bytes) {
   const std::scoped_lock lock(mutex_);
-  for (const auto& [known, function] : kernels_) {
-    if (known == name || std::strcmp(known, name) == 0) return function;
+  // By address first: the names are literals, and this is on the way of every launch.
+  auto found = std::find_if(kernels_.begin(), kernels_.end(), [&](const Kernel& each) { return each.name == name; });
+  if (found == kernels_.end()) found = kernels_.insert(found, {name, load(name), kStaticSharedBytes});
+  if (shared_bytes > found->shared_bytes) {
+    driver_.check(
+        driver_.FuncSetAttribute(found->function, cuda::kMaxDynamicSharedBytes, static_cast<int>(shared_bytes)),
+        "cuFuncSetAttribute");
+    found->shared_bytes = shared_bytes;
   }
+  return found->function;
+}
+
+cuda::Function CudaContext::load(const char* name) {
   if (module_ == nullptr) {
     // The fatbin has machine code for the GPUs known when it was built; the PTX serves others, and older drivers.
     cuda::Result result = kernels::fatbin() == nullptr ? -1 : driver_.ModuleLoadData(&module_, kernels::fatbin());
@@ -48,7 +62,6 @@ cuda::Function CudaContext::kernel(const char* name) {
   }
   cuda::Function function = nullptr;
   driver_.check(driver_.ModuleGetFunction(&function, module_, name), "cuModuleGetFunction");
-  kernels_.emplace_back(name, function);
   return function;
 }
 
@@ -115,12 +128,14 @@ void CudaStream::copy(void* to, const void* from, size_t bytes) {
 void CudaStream::upload(void* to, const void* from, size_t bytes) {
   context_->make_current();
   const auto& driver = context_->driver();
+  // The plural call: the singular one fails for memory that the driver does not know, and tools report that.
   unsigned memory_type = 0;
-  const auto result = driver.PointerGetAttribute(&memory_type, cuda::kPointerMemoryType, device_ptr(from));
-  if (result != cuda::kInvalidValue) driver.check(result, "cuPointerGetAttribute");
+  void* values[] = {&memory_type};
+  driver.check(driver.PointerGetAttributes(1, &cuda::kPointerMemoryType, values, device_ptr(from)),
+               "cuPointerGetAttributes");
   driver.check(driver.MemcpyHtoDAsync(device_ptr(to), from, bytes, handle_), "cuMemcpyHtoDAsync");
   // Pageable memory, which the driver does not know, is staged before the call returns; pinned memory is read later.
-  if (result == cuda::kSuccess) synchronize();
+  if (memory_type != 0) synchronize();
 }
 
 void CudaStream::download(void* to, const void* from, size_t bytes) {
@@ -134,8 +149,9 @@ void CudaStream::launch(const KernelCall& call) {
   context_->make_current();
   void* params[] = {const_cast<void*>(call.params)};
   const auto& blocks = call.num_thread_blocks;
-  context_->driver().check(context_->driver().LaunchKernel(context_->kernel(call.name), blocks[0], blocks[1], blocks[2],
-                                                           call.num_threads, 1, 1, 0, handle_, params, nullptr),
+  const cuda::Function function = context_->kernel(call.name, call.shared_bytes);
+  context_->driver().check(context_->driver().LaunchKernel(function, blocks[0], blocks[1], blocks[2], call.num_threads,
+                                                           1, 1, call.shared_bytes, handle_, params, nullptr),
                            "cuLaunchKernel");
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "memory/backend.h"
 #include "memory/cuda_driver.h"
@@ -21,20 +22,30 @@ class CudaContext {
 
   const cuda::Driver& driver() const noexcept { return driver_; }
   cuda::Device device() const noexcept { return device_; }
+  const DeviceProperties& properties() const noexcept { return properties_; }
   void make_current() const { driver_.check(driver_.CtxSetCurrent(context_), "cuCtxSetCurrent"); }
   /// For giving back, which goes on whatever fails. At process exit the driver may be gone, with all its memory: its
   /// functions then only return an error.
   void try_make_current() const noexcept { (void)driver_.CtxSetCurrent(context_); }
-  /// A kernel by name; loads the embedded kernels at the first call.
-  cuda::Function kernel(const char* name);
+  /// A kernel by name, that may be given `shared_bytes`; loads the embedded kernels at the first call.
+  cuda::Function kernel(const char* name, unsigned shared_bytes);
 
  private:
   const cuda::Driver& driver_;
+  struct Kernel {
+    const char* name;
+    cuda::Function function;
+    unsigned shared_bytes;  // the most that it has been allowed
+  };
+
+  cuda::Function load(const char* name);
+
+  const DeviceProperties properties_;
   cuda::Device device_ = 0;
   cuda::Context context_ = nullptr;
   std::mutex mutex_;
   cuda::Module module_ = nullptr;
-  std::deque<std::pair<const char*, cuda::Function>> kernels_;
+  std::vector<Kernel> kernels_;
 };
 
 class CudaEvent : public Event {
@@ -59,6 +70,7 @@ class CudaStream : public Stream {
   CudaStream(const CudaStream&) = delete;
   CudaStream& operator=(const CudaStream&) = delete;
 
+  const DeviceProperties& properties() const override { return context_->properties(); }
   void fill(void* to, uint8_t value, size_t bytes) override;
   void copy(void* to, const void* from, size_t bytes) override;
   void upload(void* to, const void* from, size_t bytes) override;

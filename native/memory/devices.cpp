@@ -1,6 +1,7 @@
 #include "memory/devices.h"
 
 #include "memory/cuda_backend.h"
+#include "memory/cuda_device.h"
 #include "memory/host_backend.h"
 
 namespace kv {

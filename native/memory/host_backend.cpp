@@ -9,7 +9,6 @@
 
 #include "memory/error.h"
 #include "memory/host_memory_info.h"
-#include "memory/host_stream.h"
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -74,12 +73,17 @@ class SharedBlock {
 
 }  // namespace
 
-HostBackend::HostBackend() {
-  properties_.name = "host";
-  properties_.kind = "host";
-  properties_.description = "host memory";
-  properties_.total_bytes = host_memory_info().total_bytes;
-  properties_.num_multiprocessors = static_cast<int>(std::thread::hardware_concurrency());
+const DeviceProperties& host_device_properties() {
+  static const DeviceProperties properties{
+      .name = "host",
+      .kind = "host",
+      .description = "host memory",
+      .total_bytes = host_memory_info().total_bytes,
+      .uuid = "",
+      .pci_bus_id = "",
+      .num_multiprocessors = static_cast<int>(std::thread::hardware_concurrency()),
+  };
+  return properties;
 }
 
 MemoryInfo HostBackend::memory_info() {

@@ -36,6 +36,8 @@ class HostEvent : public Event {
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
+const DeviceProperties& host_device_properties();
+
 /// A thread that runs what is queued, in order.
 class HostStream : public Stream {
  public:
@@ -44,6 +46,7 @@ class HostStream : public Stream {
   HostStream();
   ~HostStream() override;
 
+  const DeviceProperties& properties() const override { return host_device_properties(); }
   void fill(void* to, uint8_t value, size_t bytes) override;
   void copy(void* to, const void* from, size_t bytes) override;
   void upload(void* to, const void* from, size_t bytes) override;

@@ -1,7 +1,7 @@
 #include "test/life_cycle.h"
 
-#include <array>
 #include <future>
+#include <vector>
 
 #include "kernels/append/append.h"
 #include "kernels/copy_blocks/copy_blocks.h"
@@ -23,7 +23,7 @@ KvView small_view(const Memory& memory) {
   return {.keys = plane, .values = values, .num_blocks = 2, .tokens_per_block = 4, .num_kv_heads = 2};
 }
 
-void run_kernels(Memory& cache, Memory& input, const StreamPtr& stream) {
+void run_kernels(const std::shared_ptr<Backend>& backend, Memory& cache, Memory& input, const StreamPtr& stream) {
   cache.use_on(stream);
   input.use_on(stream);
   const KvView view = small_view(cache);
@@ -34,8 +34,9 @@ void run_kernels(Memory& cache, Memory& input, const StreamPtr& stream) {
               .first_slot = 0,
               .num_tokens = 4},
              *stream);
-  const std::array pairs{BlockPair{0, 1}};
-  run_copy_blocks(view, pairs, *stream);
+  // More than travel by value, so that memory for them is allocated and freed too.
+  const std::vector<BlockPair> pairs(CopyBlocksParams::kMaxInlinePairs + 1, BlockPair{0, 1});
+  run_copy_blocks(view, pairs, backend, stream);
 }
 
 void measure(Stream& first, Stream& second, Backend& backend) {
@@ -72,7 +73,7 @@ void life_cycle(const std::string& device) {
   home->upload(plain.address(), bytes.data(), kBytes);
   plain.use_on(other);
   other->copy(plain.address(), large.address(), kBytes);
-  run_kernels(cache, pinned, other);
+  run_kernels(backend, cache, pinned, other);
   measure(*home, *other, *backend);
   wait_for_callback(*other);
   home->download(bytes.data(), cache.address(), kBytes);

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "memory/backend.h"
+#include "memory/host_stream.h"
 
 namespace kv::test {
 
@@ -22,6 +22,7 @@ class RecordingStream : public Stream {
  public:
   std::vector<Launch<Params>> launches;
 
+  const DeviceProperties& properties() const override { return host_device_properties(); }
   void launch(const KernelCall& call) override {
     const auto& grid = call.num_thread_blocks;
     Launch<Params> launch{call.name, grid[0], grid[1], grid[2], call.num_threads, {}};

@@ -7,7 +7,7 @@ namespace kv {
 void copy_blocks_cpu(const CopyBlocksParams& params) {
   const KvView& view = params.view;
   for (int32_t i = 0; i < params.num_pairs; ++i) {
-    const BlockPair pair = params.pairs[i];
+    const BlockPair pair = params.pair(i);
     for (const KvPlane& plane : {view.keys, view.values}) {
       for (int64_t token = 0; token < view.tokens_per_block; ++token) {
         for (int64_t head = 0; head < view.num_kv_heads; ++head) {

@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <string>
 
 #include "kernels/copy_blocks/copy_blocks.h"
 #include "kernels/copy_words.h"
+#include "memory/error.h"
+#include "memory/memory.h"
 
 namespace kv {
 namespace {
@@ -24,26 +27,40 @@ const char* kernel_for(int word_bytes) {
   }
 }
 
+void launch(const CopyBlocksParams& params, Stream& stream) {
+  const int bytes = word_bytes(params.view, {});
+  const int64_t head_bytes = std::max(params.view.keys.head_bytes, params.view.values.head_bytes);
+  const int64_t words = int64_t{params.view.tokens_per_block} * params.view.num_kv_heads * head_bytes / bytes;
+  if (words > UINT32_MAX) {
+    throw invalid_argument("view", "has blocks of " + std::to_string(words) + " words of " + std::to_string(bytes) +
+                                       " bytes; copyBlocks counts them in 32 bits");
+  }
+  stream.launch({.name = kernel_for(bytes),
+                 .num_thread_blocks = {static_cast<unsigned>((words + kWordsPerThreadBlock - 1) / kWordsPerThreadBlock),
+                                       static_cast<unsigned>(params.num_pairs), 2},
+                 .num_threads = kThreads,
+                 .params = &params,
+                 .params_bytes = sizeof params,
+                 .on_host = [](const void* p) { copy_blocks_cpu(*static_cast<const CopyBlocksParams*>(p)); }});
+}
+
 }  // namespace
 
-void run_copy_blocks(const KvView& view, std::span<const BlockPair> pairs, Stream& stream) {
-  const int bytes = word_bytes(view, {});
-  const int64_t head_bytes = std::max(view.keys.head_bytes, view.values.head_bytes);
-  const int64_t words = int64_t{view.tokens_per_block} * view.num_kv_heads * head_bytes / bytes;
-  CopyBlocksParams params{.view = view, .num_pairs = 0, .pairs = {}};
-  while (!pairs.empty()) {
-    const size_t count = std::min<size_t>(pairs.size(), CopyBlocksParams::kMaxPairs);
-    std::copy_n(pairs.begin(), count, params.pairs);
-    params.num_pairs = static_cast<int32_t>(count);
-    stream.launch(
-        {.name = kernel_for(bytes),
-         .num_thread_blocks = {static_cast<unsigned>((words + kWordsPerThreadBlock - 1) / kWordsPerThreadBlock),
-                               static_cast<unsigned>(count), 2},
-         .num_threads = kThreads,
-         .params = &params,
-         .params_bytes = sizeof params,
-         .on_host = [](const void* p) { copy_blocks_cpu(*static_cast<const CopyBlocksParams*>(p)); }});
-    pairs = pairs.subspan(count);
+void run_copy_blocks(const KvView& view, std::span<const BlockPair> pairs, const std::shared_ptr<Backend>& backend,
+                     const StreamPtr& stream) {
+  if (pairs.empty()) return;
+  CopyBlocksParams params{.view = view, .pairs = nullptr, .num_pairs = 0, .inline_pairs = {}};
+  if (pairs.size() <= CopyBlocksParams::kMaxInlinePairs) {
+    std::copy(pairs.begin(), pairs.end(), params.inline_pairs);
+    params.num_pairs = static_cast<int32_t>(pairs.size());
+    return launch(params, *stream);
+  }
+  const Memory uploaded(backend, stream, pairs.size_bytes(), alignof(BlockPair), MemoryKind::pool);
+  stream->upload(uploaded.address(), pairs.data(), pairs.size_bytes());
+  for (size_t done = 0; done < pairs.size(); done += CopyBlocksParams::kMaxPairs) {
+    params.pairs = reinterpret_cast<const BlockPair*>(uploaded.address()) + done;
+    params.num_pairs = static_cast<int32_t>(std::min(pairs.size() - done, CopyBlocksParams::kMaxPairs));
+    launch(params, *stream);
   }
 }
 

@@ -193,11 +193,12 @@ Result MemcpyDtoHAsync(void* to, DevicePtr from, size_t bytes, StreamHandle hand
   });
 }
 
-Result PointerGetAttribute(void* value, int, DevicePtr address) {
+Result PointerGetAttributes(unsigned, const int*, void** values, DevicePtr address) {
   return call([&](Lock&) {
     const Allocation* allocation = allocation_of(address, 0);
-    if (allocation == nullptr) return kInvalidValue;
-    *static_cast<unsigned*>(value) = allocation->is_pinned ? kMemoryTypeHost : kMemoryTypeDevice;
+    unsigned type = 0;
+    if (allocation != nullptr) type = allocation->is_pinned ? kMemoryTypeHost : kMemoryTypeDevice;
+    *static_cast<unsigned*>(values[0]) = type;
     return kSuccess;
   });
 }
