@@ -6,6 +6,7 @@ import { type AllocatePagedCacheOptions, type Batch, PagedKVCache, type PagedSeq
 import { readPool, tokenLayers } from "./paged-model.ts";
 
 const CONFIG = { numLayers: 2, numKvHeads: 2, headDim: 8, numBlocks: 6, tokensPerBlock: 4 };
+const ascending = (a: number, b: number): number => a - b;
 const missing = inject("deviceMissing");
 
 describe.skipIf(missing !== "")(`scrubbing on ${inject("device")} ${missing}`, () => {
@@ -46,7 +47,7 @@ describe.skipIf(missing !== "")(`scrubbing on ${inject("device")} ${missing}`, (
     cache.settle();
     const before = [...marksIn(cache, second)];
     fill(cache, batch, second, 0xb2);
-    return [before.sort(), [...marksIn(cache, second)].sort()];
+    return [before.sort(ascending), [...marksIn(cache, second)].sort(ascending)];
   }
 
   test("between namespaces: blocks are zero when they come, and then hold their new owner's bytes alone", () => {
@@ -75,7 +76,7 @@ describe.skipIf(missing !== "")(`scrubbing on ${inject("device")} ${missing}`, (
     expect(marksIn(cache, second)).toEqual(new Set([0, 0xb2]));
     second.append(new Int32Array(21).fill(3));
     fill(cache, batch, second, 0xb3);
-    expect([...marksIn(cache, second)].sort()).toEqual([0xb2, 0xb3]);
+    expect([...marksIn(cache, second)].sort(ascending)).toEqual([0xb2, 0xb3]);
   });
 
   test("a copy on write in a scrubbed block shows its source and nothing else", () => {
@@ -89,7 +90,7 @@ describe.skipIf(missing !== "")(`scrubbing on ${inject("device")} ${missing}`, (
     const fork = trunk.fork();
     fork.append([9]);
     fill(cache, batch, fork, 0xc3);
-    expect([...marksIn(cache, fork)].sort()).toEqual([0, 0xb2, 0xc3]);
-    expect([...marksIn(cache, trunk)].sort()).toEqual([0, 0xb2]);
+    expect([...marksIn(cache, fork)].sort(ascending)).toEqual([0, 0xb2, 0xc3]);
+    expect([...marksIn(cache, trunk)].sort(ascending)).toEqual([0, 0xb2]);
   });
 });
