@@ -5,7 +5,7 @@ import {
   type MemorySlice,
   type PinnedMemory,
 } from "@kv/device-memory";
-import { SequenceBatch } from "@kv/paging";
+import { type BlockTable, InvalidOptionError, SequenceBatch } from "@kv/paging";
 import type { VramTracker } from "@kv/vram-tracker";
 import type { PagedKVCache } from "./paged-kv-cache.ts";
 import type { PagedSequence } from "./paged-sequence.ts";
@@ -55,7 +55,10 @@ export class Batch implements Disposable {
   readonly #sent: DeviceEvent;
   readonly #parts: readonly SequenceBatch[];
   readonly #states: readonly StateBlocks[];
-  #sequences: readonly PagedSequence[] = [];
+  /** Of the step in hand; kept, so that a step allocates nothing. */
+  readonly #tables: BlockTable[] = [];
+  readonly #newTokens: Int32Array;
+  readonly #sequences: PagedSequence[] = [];
   #numTokens = 0;
 
   private constructor(cache: PagedKVCache, limits: Required<BatchLimits>, memory: BatchMemory) {
@@ -64,6 +67,7 @@ export class Batch implements Disposable {
     this.#places = memory.places;
     this.#pinned = memory.pinned;
     this.#memory = memory.device;
+    this.#newTokens = new Int32Array(limits.maxSequences);
     const elements = new Int32Array(memory.pinned.bytes.buffer);
     this.#parts = unitsOf(cache).flatMap((unit, i) => this.#makePart(elements, unit, i));
     this.#states = memory.places.states.flatMap((at, group) => stateBlocks(cache, elements, group, at));
@@ -138,12 +142,12 @@ export class Batch implements Disposable {
     if (!this.#memory.isAllocated) throw new DisposedError("the batch");
     // The last step's copy may still read the pinned memory.
     this.#sent.synchronizeSync();
-    const tables = sequences.map((sequence) => sequence.table);
-    const newTokens = sequences.map((sequence) => sequence.length - sequence.writtenTokens);
-    for (const part of this.#parts) part.prepare(tables, newTokens);
+    const numTokens = this.#take(sequences);
+    for (const part of this.#parts) part.prepare(this.#tables, this.#newTokens);
     for (const states of this.#states) states.write(sequences);
-    this.#sequences = [...sequences];
-    this.#numTokens = newTokens.reduce((sum, count) => sum + count, 0);
+    this.#sequences.length = sequences.length;
+    for (let row = 0; row < sequences.length; row++) this.#sequences[row] = sequences[row] as PagedSequence;
+    this.#numTokens = numTokens;
     this.#cache.settle();
     this.#memory.copyFrom(this.#pinned, this.#cache.stream);
     this.#cache.stream.record(this.#sent);
@@ -154,7 +158,7 @@ export class Batch implements Disposable {
     for (const sequence of this.#sequences) {
       if (!sequence.isDisposed) sequence.wrote(sequence.length);
     }
-    this.#sequences = [];
+    this.#sequences.length = 0;
     this.#numTokens = 0;
   }
 
@@ -166,6 +170,24 @@ export class Batch implements Disposable {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** Notes each sequence's table and how many of its tokens are new; returns how many all have. */
+  #take(sequences: readonly PagedSequence[]): number {
+    const { maxSequences } = this.#limits;
+    if (sequences.length > maxSequences) {
+      throw new InvalidOptionError("sequences", sequences.length, `at most ${maxSequences}`);
+    }
+    let numTokens = 0;
+    this.#tables.length = sequences.length;
+    for (let row = 0; row < sequences.length; row++) {
+      const { table, writtenTokens } = sequences[row] as PagedSequence;
+      const count = table.length - writtenTokens;
+      this.#tables[row] = table;
+      this.#newTokens[row] = count;
+      numTokens += count;
+    }
+    return numTokens;
   }
 
   #part(group: number, part: number): PartPlaces {
