@@ -140,6 +140,25 @@ describe("suggestions", () => {
     });
   });
 
+  test("of one change begin with what keeps most", () => {
+    const { suggestions } = planned(LLAMA, { tokens: 8192, sequences: 2, budgetBytes: 1.25 * GiB });
+    const formats = suggestions.filter(({ change, fits }) => change === "format" && fits);
+    expect(formats.map(({ to }) => to)).toEqual(["int8", "fp8_e4m3", "q4_0"]);
+  });
+
+  test("name the windows that TensorRT-LLM does not read from the model, once around their pattern", () => {
+    const { suggestions } = planned(GEMMA, { rule: "tensorrt-llm", tokens: 131_072, budgetBytes: 30 * GiB });
+    expect(suggestions[0]).toMatchObject({
+      change: "windows",
+      to: "maxAttentionWindow=1024,1024,1024,1024,1024,131072",
+      largestDeviceBytes: 2 * 10 * 8192 * 131_072,
+      fits: true,
+    });
+    expect(planned(LLAMA, { rule: "tensorrt-llm", tokens: 131_072, budgetBytes: GiB }).suggestions[0]?.change).not.toBe(
+      "windows",
+    );
+  });
+
   test("begin with windows that an engine was told to ignore", () => {
     const { suggestions } = planned(GEMMA, {
       rule: "llama.cpp",

@@ -39,7 +39,7 @@ export interface SuggestionInput {
   readonly kvBudgetOf: (request: RuleRequest) => number;
 }
 
-/** Types that an engine offers, least loss first. */
+/** Types that an engine offers, the best supported first among those that save as much. */
 const SMALLER_TYPES: Readonly<Record<RuleName, readonly KvType[]>> = {
   exact: ["fp8_e4m3", "int8", "q4_0"],
   "llama.cpp": ["q8_0", "q4_0"],
@@ -53,12 +53,21 @@ const SMALLER_TYPES: Readonly<Record<RuleName, readonly KvType[]>> = {
 const WINDOW_KNOB: Readonly<Partial<Record<RuleName, string>>> = {
   "llama.cpp": "swaFull",
   vllm: "disableHybridKvCacheManager",
+  sglang: "disableHybridSwaMemory",
 };
 
 /** What gives up least comes first. */
 const ORDER: readonly PlanSuggestion["change"][] = ["windows", "format", "tensor", "sequences", "context"];
 
-/** Changes that help: first those that are enough, the one that gives up least first; then the others, by what they save. */
+/**
+ * Changes that help, in this order:
+ *
+ * 1. those that are enough alone, then those that are not;
+ * 2. of those that are enough, what gives up least first: windows that were kept in full (nothing is given up), another type
+ *    (precision), more ranks (cards), fewer sequences, shorter sequences; of several of one change, the one that saves
+ *    least, because it keeps most;
+ * 3. of the others, what saves most first.
+ */
 export function suggestionsFor(input: SuggestionInput): PlanSuggestion[] {
   const all = [
     ...windowChanges(input),
@@ -70,8 +79,9 @@ export function suggestionsFor(input: SuggestionInput): PlanSuggestion[] {
   const helping = all.filter(({ savesBytes, fits }) => savesBytes > 0 || fits);
   return helping.toSorted((left, right) => {
     if (left.fits !== right.fits) return left.fits ? -1 : 1;
-    if (!left.fits) return right.savesBytes - left.savesBytes;
-    return ORDER.indexOf(left.change) - ORDER.indexOf(right.change);
+    const byChange = ORDER.indexOf(left.change) - ORDER.indexOf(right.change);
+    if (!left.fits) return right.savesBytes - left.savesBytes || byChange;
+    return byChange || left.savesBytes - right.savesBytes;
   });
 }
 
@@ -99,10 +109,33 @@ function tried(input: SuggestionInput, { change, from, to, request }: Change): P
 
 function windowChanges(input: SuggestionInput): PlanSuggestion[] {
   const { rule, request } = input.resolved;
+  if (rule.name === "tensorrt-llm") return attentionWindows(input);
   const knob = WINDOW_KNOB[rule.name];
   if (knob === undefined || request.knobs[knob] !== true) return [];
   const changed = { ...request, knobs: { ...request.knobs, [knob]: false } };
   return tried(input, { change: "windows", from: `${knob}=true`, to: `${knob}=false`, request: changed });
+}
+
+/** TensorRT-LLM keeps windows in full until it is told how long they are, for as many layers as the pattern has. */
+function attentionWindows(input: SuggestionInput): PlanSuggestion[] {
+  const { request } = input.resolved;
+  const windows = windowsByLayer(input.shape, Math.max(1, request.tokens));
+  if (request.knobs["maxAttentionWindow"] !== undefined || new Set(windows).size < 2) return [];
+  const isPeriod = (length: number): boolean => windows.every((window, i) => window === windows[i % length]);
+  const period = windows.findIndex((_window, i) => i > 0 && isPeriod(i));
+  const pattern = windows.slice(0, period < 0 ? windows.length : period);
+  const changed = { ...request, knobs: { ...request.knobs, maxAttentionWindow: pattern } };
+  const to = `maxAttentionWindow=${pattern.join(",")}`;
+  return tried(input, { change: "windows", from: "no maxAttentionWindow", to, request: changed });
+}
+
+function windowsByLayer({ layers }: ModelShape, tokens: number): number[] {
+  const windows: number[] = [];
+  for (const layer of layers) {
+    const own = layer.kind === "chunked" ? layer.chunkTokens : layer.kind === "sliding" ? layer.windowTokens : tokens;
+    windows[layer.index] = Math.min(own, tokens);
+  }
+  return Array.from(windows, (window) => window ?? tokens);
 }
 
 function formatChanges(input: SuggestionInput): PlanSuggestion[] {

@@ -12,7 +12,8 @@ import { MODELS, READABLE } from "./models.ts";
 
 /** Entries whose configuration does not say enough, and why; they must be refused, not guessed. */
 const REFUSED: Readonly<Record<string, RegExp>> = {
-  "nvidia/Llama-3_1-Nemotron-Ultra-253B-v1": /block_configs must be a list of 162 blocks, got undefined/,
+  "nvidia/Llama-3_1-Nemotron-Ultra-253B-v1":
+    /block_configs must be a list of 162 blocks, which alone says what layers attend, got undefined/,
 };
 
 test("the fixture is whole", () => {
@@ -22,6 +23,24 @@ test("the fixture is whole", () => {
 
 test.each(Object.entries(REFUSED))("%s is refused", (id, message) => {
   expect(() => fromHuggingFace(MODELS.find((model) => model.id === id)?.config)).toThrow(message);
+});
+
+test("Nemotron-Ultra-253B is read once its file says which layers attend", () => {
+  const entry = MODELS.find(({ id }) => id === "nvidia/Llama-3_1-Nemotron-Ultra-253B-v1");
+  // The entry is incomplete: 64 of 162 layers attend, and nothing in it tells which, nor that there are 64.
+  expect(Object.keys(entry?.config ?? {})).toEqual([
+    "model_type",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+  ]);
+  const blocks = Array.from({ length: 162 }, (_, i) => ({
+    attention: i < 64 ? { no_op: false, n_heads_in_group: 16 } : { no_op: true, n_heads_in_group: null },
+  }));
+  expect(growthBytesPerToken(fromHuggingFace({ ...entry?.config, block_configs: blocks }))).toBe(
+    entry?.kv.bytesPerTokenFp16,
+  );
 });
 
 describe.each(READABLE)("$id", ({ config, kv }) => {

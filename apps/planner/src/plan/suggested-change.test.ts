@@ -8,6 +8,14 @@ const tooMuch: readonly Partial<PlannerState>[] = [
   { context: "100000", keys: "fp32" },
   { model: "gemma-3-27b-it", rule: "llama.cpp", context: "32768", knobs: { "llama.cpp.swaFull": "true" } },
   { model: "gemma-3-27b-it", rule: "vllm", context: "65536", knobs: { "vllm.disableHybridKvCacheManager": "true" } },
+  { model: "gemma-3-27b-it", rule: "tensorrt-llm", context: "131072" },
+  {
+    model: "gpt-oss-20b",
+    rule: "sglang",
+    context: "131072",
+    sequences: "4",
+    knobs: { "sglang.disableHybridSwaMemory": "true" },
+  },
 ];
 
 describe("suggestedChange", () => {

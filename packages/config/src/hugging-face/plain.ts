@@ -94,7 +94,8 @@ function nemotronNas(config: ConfigReader): LayerShape[] {
   const headDim = headDimOf(config);
   config.ignore("num_key_value_heads");
   const blocks =
-    config.list("block_configs", numLayers) ?? config.missing(["block_configs"], `a list of ${numLayers} blocks`);
+    config.list("block_configs", numLayers) ??
+    config.missing(["block_configs"], `a list of ${numLayers} blocks, which alone says what layers attend`);
   return layers(numLayers, (index) => nasBlock(config, blocks[index], index, heads, headDim));
 }
 
