@@ -76,6 +76,17 @@ describe("BlockManager", () => {
     expect(() => pool.createSequence(Int32Array.of(3, -7))).toThrow("token 1 of the input is -7");
   });
 
+  test.each([5, null, [1], {}, ["a", 2]])("refuses %j as a namespace", (bad) => {
+    const pool = manager();
+    const options = { namespace: bad as never, keys: [{ start: 0, end: 2, key: "image" }] };
+    const error = expect.objectContaining({ code: "INVALID_OPTION", option: "namespace" });
+    expect(() => pool.createSequence(tokens(4), options)).toThrow(error);
+    expect(() => pool.countReusable(tokens(4), options)).toThrow(error);
+    expect(() => pool.pin(tokens(4), options)).toThrow(error);
+    expect(() => pool.setQuota(bad as never, {})).toThrow(error);
+    pool.checkInvariants();
+  });
+
   test("refuses positions outside a sequence, and its use after disposal", () => {
     const table = manager().createSequence(tokens(6));
     expect(() => table.truncate(7)).toThrow(PositionError);

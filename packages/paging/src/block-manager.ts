@@ -9,7 +9,7 @@ import type { PolicyFactory } from "./eviction-policy.ts";
 import { type BlockExplanation, explainBlock } from "./explain.ts";
 import { checkInvariants } from "./invariants.ts";
 import { isEssential, type LayerGroup, type LayerGroupSpec, layerGroups } from "./layer-group.ts";
-import type { Namespace } from "./namespace.ts";
+import { type Namespace, namespaceKey } from "./namespace.ts";
 import { type NamespaceQuota, NamespaceTable } from "./namespace-table.ts";
 import { type Pin, pinMatch } from "./pin.ts";
 import { type PolicyName, policyFactory } from "./policies/by-name.ts";
@@ -150,9 +150,12 @@ export class BlockManager {
     const namespace = this.#pool.namespaces.find(options.namespace);
     if (namespace < 0) return 0;
     const keyed = this.#pool.keys.apply(checked, options.keys);
-    const { numSpans, partial } = this.#match(namespace, keyed, options, checked.length - 1);
-    if (keyed !== checked) this.#pool.keys.release(keyed);
-    return numSpans * this.tokensPerBlock + (partial?.numTokens ?? 0);
+    try {
+      const { numSpans, partial } = this.#match(namespace, keyed, options, checked.length - 1);
+      return numSpans * this.tokensPerBlock + (partial?.numTokens ?? 0);
+    } finally {
+      if (keyed !== checked) this.#pool.keys.release(keyed);
+    }
   }
 
   /**
@@ -163,6 +166,7 @@ export class BlockManager {
   pin(tokens: Int32Array | readonly number[], options: PrefixOptions = {}): Pin {
     const checked = checkTokens(tokens);
     const { namespaces, keys } = this.#pool;
+    namespaceKey(options.namespace); // throws before anything is counted
     const keyed = keys.apply(checked, options.keys);
     const namespace = namespaces.open(options.namespace);
     try {
@@ -241,6 +245,7 @@ export class BlockManager {
   #create(tokens: Int32Array, options: CreateSequenceOptions, appendsRest: boolean): BlockTable {
     if (options.retention !== undefined) checkRetention(options.retention);
     const { keys, namespaces, index } = this.#pool;
+    namespaceKey(options.namespace); // throws before anything is counted
     const keyed = keys.apply(tokens, options.keys);
     const namespace = namespaces.open(options.namespace);
     const sequence = new Sequence(this.#pool, namespace, index.root(namespace), options);

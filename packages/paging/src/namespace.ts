@@ -20,13 +20,18 @@ export function namespaceLabel(namespace: Namespace | undefined): string {
 
 function parts(namespace: Namespace | undefined): readonly (string | Uint8Array)[] {
   if (namespace === undefined) return [];
-  return typeof namespace === "string" || namespace instanceof Uint8Array ? [namespace] : namespace;
+  if (typeof namespace === "string" || namespace instanceof Uint8Array) return [namespace];
+  return Array.isArray(namespace) ? namespace : [checkPart(namespace)];
 }
 
 /** Kind and length before the contents, so that no two lists of parts run together to the same key. */
 function partKey(part: unknown): string {
-  if (typeof part === "string") return `s${part.length}:${part}`;
-  if (part instanceof Uint8Array) return `b${part.length}:${hex(part)}`;
+  const checked = checkPart(part);
+  return typeof checked === "string" ? `s${checked.length}:${checked}` : `b${checked.length}:${hex(checked)}`;
+}
+
+function checkPart(part: unknown): string | Uint8Array {
+  if (typeof part === "string" || part instanceof Uint8Array) return part;
   throw new InvalidOptionError("namespace", part, "a string, a Uint8Array, or a list of these");
 }
 
