@@ -26,7 +26,7 @@ function benchToken(device: Device): void {
   };
   const settle = () => device.defaultStream.synchronizeSync();
   const fromDevice = time(
-    200,
+    2000,
     everyLayer((layer) => cache.append(layer, { keys, values })),
     settle,
   );
@@ -54,6 +54,7 @@ function benchKernels(device: Device): void {
   using keys = device.allocate(planeBytes);
   using values = device.allocate(planeBytes);
   using newKeys = device.allocate(planeBytes / 2);
+  using newValues = device.allocate(planeBytes / 2);
   const plane = {
     blockStrideBytes: tokensPerBlock * TOKEN_BYTES,
     tokenStrideBytes: TOKEN_BYTES,
@@ -79,12 +80,12 @@ function benchKernels(device: Device): void {
     20,
     synchronized(() => {
       keys.slice(0, planeBytes / 2).copyFrom(newKeys);
-      values.slice(0, planeBytes / 2).copyFrom(newKeys);
+      values.slice(0, planeBytes / 2).copyFrom(newValues);
     }),
   );
   const appended = time(
     20,
-    synchronized(() => append(view, { keys: newKeys, values: newKeys, slots: 0 })),
+    synchronized(() => append(view, { keys: newKeys, values: newValues, slots: 0 })),
   );
   const blocks = time(
     20,

@@ -17,7 +17,7 @@ pnpm() { npx -y "$(node -p "require('$repo/package.json').packageManager.split('
 (
   cd "$repo"
   {
-    git ls-files -z -- package.json pnpm-workspace.yaml pnpm-lock.yaml packages native/package.json benchmarks tooling/vitest tooling/tsconfig tooling/tsup
+    git ls-files -z -- package.json pnpm-workspace.yaml pnpm-lock.yaml packages native/package.json benchmarks examples/data tooling/vitest tooling/tsconfig tooling/tsup
     find packages/*/dist native/dist benchmarks/dist native/build/Release -type f ! -name '*.map' ! -name '*fake*' -print0
   } | sort -zu | tar cf - --null -T -
 ) | tar xf - -C "$top"
@@ -56,6 +56,8 @@ JS
   cat "$stage/install.log" >&2
   exit 1
 }
+# The maps stay behind; without this, vitest complains of each.
+find "$top"/packages/*/dist "$top/native/dist" -name '*.*js' -exec sed -i '/^\/\/# sourceMappingURL=/d' {} +
 find "$top/node_modules" \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -iname 'README*' -o -iname 'CHANGELOG*' \) -type f -delete
 rm -rf "$top"/node_modules/.pnpm/{@types+*,typescript@*,esbuild@*,@esbuild+*}
 

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type MemoryHandle, native, OutOfBoundsError } from "@kv/native";
 import type { Device } from "./device.ts";
-import { copyFromHostStaged, copyToHostStaged } from "./staging.ts";
+import { copyFromHostStaged, copyToHostInPieces } from "./staging.ts";
 import type { Stream } from "./stream.ts";
 
 /** Bytes of JavaScript: a typed array, a Buffer or a DataView, not resizable. */
@@ -70,10 +70,13 @@ export abstract class MemoryRegion {
     native().synchronizeSync(this.#streamHandle(stream));
   }
 
-  /** Copies to bytes of JavaScript, piece by piece through pinned memory; resolves when they are there. */
+  /**
+   * Copies to bytes of JavaScript, piece by piece; resolves when they are there. Work queued on the stream meanwhile may
+   * run between two pieces.
+   */
   async copyToHost(target: HostBytes, stream?: Stream): Promise<void> {
     requireSameSize("target", target.byteLength, this.sizeBytes);
-    await copyToHostStaged(this, target, stream ?? this.device.defaultStream);
+    await copyToHostInPieces(this, target, stream ?? this.device.defaultStream);
   }
 
   /** As `copyToHost`, blocking the JavaScript thread; one call of the driver. */
