@@ -58,6 +58,15 @@ describe("readGgufFile", () => {
   });
 });
 
+test("a file that is cut off in its metadata is refused, wherever that is", async () => {
+  const path = join(folder, "cut.gguf");
+  for (let bytes = HEADER.length - 40; bytes > 0; bytes -= 7) {
+    await expect(readGgufBlob(new Blob([HEADER.slice(0, bytes)]))).rejects.toMatchObject({ code: "GGUF_READ" });
+  }
+  await writeFile(path, HEADER.slice(0, HEADER.length - 100));
+  await expect(readGgufFile(path)).rejects.toThrow(/cut\.gguf is not a GGUF file that can be read: it ends before/);
+});
+
 test("readGgufBlob reads what a page was given", async () => {
   const { shape, weightsBytes } = await readGgufBlob(new Blob([FILE]));
   expect(shape.layers).toHaveLength(24);

@@ -1,3 +1,4 @@
+import type { GGUFParseOutput } from "@huggingface/gguf";
 import { fromGguf } from "./gguf-metadata/from-gguf.ts";
 import type { ModelShape } from "./model-shape.ts";
 
@@ -43,7 +44,10 @@ export class GgufReadError extends Error {
  */
 export async function readGgufFile(path: string): Promise<GgufModel> {
   const { gguf } = await peer();
-  const metadata = await reading(path, async () => (await gguf(path, { allowLocalFile: true })).metadata);
+  const metadata = await reading(path, async () => {
+    const { stat } = await import("node:fs/promises");
+    return wholeMetadata(await gguf(path, { allowLocalFile: true }), (await stat(path)).size);
+  });
   return modelOf(metadata, await bytesOfShards(path));
 }
 
@@ -56,7 +60,7 @@ export async function readGgufFile(path: string): Promise<GgufModel> {
 export async function readGgufBlob(blob: Blob): Promise<GgufModel> {
   const { gguf } = await peer();
   const metadata = await reading("the blob", async () => {
-    return (await gguf("https://blob.invalid/model.gguf", { fetch: rangesOf(blob) })).metadata;
+    return wholeMetadata(await gguf("https://blob.invalid/model.gguf", { fetch: rangesOf(blob) }), blob.size);
   });
   return modelOf(metadata, blob.size);
 }
@@ -75,6 +79,22 @@ async function reading<Result>(file: string, read: () => Promise<Result>): Promi
   } catch (error) {
     throw new GgufReadError(file, error);
   }
+}
+
+/** The reader takes what is missing at the end of a file for zeros, so that a number that was cut off looks whole. */
+function wholeMetadata(parsed: GGUFParseOutput, fileBytes: number): object {
+  if (fileBytes < metadataEnd(parsed)) throw new Error("it ends before its metadata does");
+  return parsed.metadata;
+}
+
+/** Where the metadata ends at the latest: the descriptions of the tensors follow it, then padding, then their data. */
+function metadataEnd({ metadata, tensorInfos, tensorDataOffset }: GGUFParseOutput): number {
+  const countBytes = metadata.version === 1 ? 4 : 8;
+  const described = tensorInfos.reduce((total, { name, shape }) => {
+    // Length and text of the name, number of dimensions, dimensions, type, offset.
+    return total + countBytes + new TextEncoder().encode(name).length + 4 + shape.length * countBytes + 4 + 8;
+  }, 0);
+  return Number(tensorDataOffset) - described;
 }
 
 function modelOf(metadata: object, weightsBytes: number): GgufModel {
