@@ -161,7 +161,9 @@ describe("kv plan", () => {
     expect(text.stdout).toMatch(/^missing +967,614,464 +922\.79 MiB$/m);
     expect(text.stdout).toContain("it does not fit: 922.79 MiB too much");
     expect(text.stdout).toMatch(/^longest for 4 sequences +6,346 tokens$/m);
-    expect(text.stdout).toMatch(/what would help, per device\n +format +fp16 → fp8_e4m3 +saves 2 GiB +fits/);
+    expect(text.stdout).toMatch(
+      /what would help, per device\n +format +fp16 → int8 +saves 1\.94 GiB +fits\n +format +fp16 → fp8_e4m3 +saves 2 GiB +fits/,
+    );
   });
 
   test("--exit-code makes the answer the status", () => {
