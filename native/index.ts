@@ -82,10 +82,9 @@ export type AttentionDtype = "fp32" | "fp16" | "bf16";
 /** How the host computes: by the fastest way that the processor has, or one of them by name, to test and compare. */
 export type HostVariant = "fastest" | "reference" | "portable" | "avx2" | "avx512";
 
-/** Shapes as in DecodeAttentionParams; null is: not given. */
-export interface DecodeAttentionDescription {
+/** What decode and prefill attention have in common; null is: not given. */
+export interface AttentionDescription {
   readonly batch: number;
-  readonly queryLength: number;
   readonly numQueryHeads: number;
   readonly maxBlocks: number;
   /** 0: no window */
@@ -99,12 +98,37 @@ export interface DecodeAttentionDescription {
   readonly query: RegionDescription;
   readonly output: RegionDescription;
   readonly logSumExp: RegionDescription | null;
-  readonly sequenceLengths: RegionDescription | number;
   readonly blockTables: RegionDescription | null;
   readonly sinks: RegionDescription | null;
+  readonly hostVariant: HostVariant;
+}
+
+/** Shapes as in DecodeAttentionParams. */
+export interface DecodeAttentionDescription extends AttentionDescription {
+  readonly queryLength: number;
+  readonly sequenceLengths: RegionDescription | number;
   readonly alibiSlopes: RegionDescription | null;
   readonly queryMasks: RegionDescription | null;
-  readonly hostVariant: HostVariant;
+}
+
+/** Shapes as in PrefillAttentionParams. */
+export interface PrefillAttentionDescription extends AttentionDescription {
+  readonly numQueryTokens: number;
+  readonly queryOffsets: RegionDescription;
+  readonly sequenceLengths: RegionDescription;
+}
+
+/** Shapes as in MergeAttentionParams. */
+export interface MergeAttentionDescription {
+  readonly numRows: number;
+  readonly numParts: number;
+  readonly width: number;
+  readonly partDtype: AttentionDtype;
+  readonly outputDtype: AttentionDtype;
+  readonly parts: RegionDescription;
+  readonly logSumExps: RegionDescription;
+  readonly output: RegionDescription;
+  readonly logSumExp: RegionDescription | null;
 }
 
 /**
@@ -185,6 +209,8 @@ export interface Native {
   /** pairs: from, to, from, to, … */
   copyBlocks(view: ViewHandle, pairs: Int32Array, stream: StreamHandle): void;
   decodeAttention(view: ViewHandle, input: DecodeAttentionDescription, stream: StreamHandle): void;
+  prefillAttention(view: ViewHandle, input: PrefillAttentionDescription, stream: StreamHandle): void;
+  mergeAttention(input: MergeAttentionDescription, stream: StreamHandle): void;
 }
 
 let loaded: Native | undefined;

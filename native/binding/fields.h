@@ -179,13 +179,18 @@ inline int32_t head_width(const KvPlane& plane, Dtype dtype) {
   return plane.head_bytes / element_bytes(dtype);
 }
 
-/// Orders what is queued next with all else that uses the memory of a view and of some regions.
-inline void use_all(const ViewMemory& view, std::initializer_list<const Region*> regions, const OpenStream& stream) {
-  use_checked(*view.keys, stream, "view");
-  use_checked(*view.values, stream, "view");
+/// Orders what is queued next with all else that uses the memory of some regions.
+inline void use_regions(std::initializer_list<const Region*> regions, const OpenStream& stream) {
   for (const Region* region : regions) {
     if (region->memory != nullptr) use_checked(*region->memory, stream, region->name);
   }
+}
+
+/// As use_regions(), with the memory of a view.
+inline void use_all(const ViewMemory& view, std::initializer_list<const Region*> regions, const OpenStream& stream) {
+  use_checked(*view.keys, stream, "view");
+  use_checked(*view.values, stream, "view");
+  use_regions(regions, stream);
 }
 
 }  // namespace kv::binding

@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "kernels/decode_attention/decode_attention.h"
+#include "kernels/host/partial_rows.h"
 
 namespace kv {
 
@@ -25,6 +26,10 @@ struct PartialRows {
   float* weighted;     // [rows, padded value width]: sum of 2^(logit - greatest) * value
   float* greatest;     // [rows]: in base 2
   float* denominator;  // [rows]: sum of 2^(logit - greatest)
+
+  PartialRow row(int64_t index, int64_t width) const {
+    return {weighted + index * width, greatest + index, denominator + index};
+  }
 };
 
 /// Memory of one thread.
@@ -51,5 +56,7 @@ using AttendChunk = void (*)(const DecodeAttentionParams& params, const Chunk& c
 AttendChunk attend_chunk_portable(Dtype dtype);
 AttendChunk attend_chunk_avx2(Dtype dtype);
 AttendChunk attend_chunk_avx512(Dtype dtype);
+/// The function of a variant other than the reference.
+AttendChunk attend_chunk_for(HostVariant variant, Dtype dtype);
 
 }  // namespace kv

@@ -1,32 +1,20 @@
 #include "kernels/decode_attention/decode_attention_host.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
+
+#include "kernels/host/partial_rows.h"
 
 namespace kv {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kLog2OfE = 1.4426950408889634f;
 
 // Enough chunks of a wave for every thread that the last ones, when some threads have no more, weigh little.
 constexpr int64_t kChunksPerThread = 64;
 constexpr int64_t kMostPartialBytes = int64_t{64} << 20;
 // Below this, adding up costs less than waking a thread.
 constexpr int64_t kFloatsWorthSharing = 1 << 16;
-
-/// Adds the rows of one partial to another's.
-void add_row(float* to, float& greatest, float& denominator, const float* from, float from_greatest,
-             float from_denominator, int64_t width) {
-  const float now = std::max(greatest, from_greatest);
-  const float shift = now == -kInfinity ? 0 : now;
-  const float factor = std::exp2(greatest - shift);
-  const float from_factor = std::exp2(from_greatest - shift);
-  for (int64_t i = 0; i < width; ++i) to[i] = to[i] * factor + from[i] * from_factor;
-  denominator = denominator * factor + from_denominator * from_factor;
-  greatest = now;
-}
 
 }  // namespace
 
@@ -147,12 +135,10 @@ void DecodeAttentionHost::fold_head(int64_t sequence, int64_t head, int64_t firs
   for (int64_t row = head * rows_per_head_; row < (head + 1) * rows_per_head_; ++row) {
     float* const weighted = sums.weighted + row * value_width_;
     for (int64_t chunk = is_carried ? begin : begin + 1; chunk < end; ++chunk) {
-      const PartialRows from = partial(chunk - first_chunk);
-      add_row(weighted, sums.greatest[row], sums.denominator[row], from.weighted + row * value_width_,
-              from.greatest[row], from.denominator[row], value_width_);
+      add_row(sums.row(row, value_width_), partial(chunk - first_chunk).row(row, value_width_), value_width_);
     }
     if (end == sequence_end) {
-      write_row(sequence, head, row - head * rows_per_head_, sums);
+      finish_row(sequence, head, row - head * rows_per_head_, sums);
     } else {
       std::copy_n(weighted, value_width_, left.weighted + row * value_width_);
       left.greatest[row] = sums.greatest[row];
@@ -162,22 +148,15 @@ void DecodeAttentionHost::fold_head(int64_t sequence, int64_t head, int64_t firs
 }
 
 /// The sums of a row, its sink added, divided and in the type of the output.
-void DecodeAttentionHost::write_row(int64_t sequence, int64_t head, int64_t row, const PartialRows& from) const {
+void DecodeAttentionHost::finish_row(int64_t sequence, int64_t head, int64_t row, const PartialRows& from) const {
   const int64_t rows_per_token = p_.query_heads_per_kv_head();
   const int64_t query_head = head * rows_per_token + row % rows_per_token;
   const int64_t index = p_.row_of(sequence, row / rows_per_token, query_head);
-  const int64_t partial_row = head * rows_per_head_ + row;
-  const float sink = p_.sinks == nullptr ? -kInfinity : p_.sinks[query_head] * kLog2OfE;
-  const float greatest = std::max(from.greatest[partial_row], sink);
-  const float shift = greatest == -kInfinity ? 0 : greatest;
-  const float factor = std::exp2(from.greatest[partial_row] - shift);
-  const float denominator = from.denominator[partial_row] * factor + std::exp2(sink - shift);
-  const float* const weighted = from.weighted + partial_row * value_width_;
-  std::byte* const output = p_.output + index * p_.value_dim * element_bytes(p_.output_dtype);
-  for (int64_t i = 0; i < p_.value_dim; ++i) {
-    store_element(p_.output_dtype, output, i, denominator == 0 ? 0 : weighted[i] * factor / denominator);
-  }
-  if (p_.log_sum_exp != nullptr) p_.log_sum_exp[index] = (shift + std::log2(denominator)) / kLog2OfE;
+  const float sink = p_.sinks == nullptr ? -kInfinity : p_.sinks[query_head];
+  write_row({.output = p_.output + index * p_.value_dim * element_bytes(p_.output_dtype),
+             .dtype = p_.output_dtype,
+             .log_sum_exp = p_.log_sum_exp == nullptr ? nullptr : p_.log_sum_exp + index},
+            from.row(head * rows_per_head_ + row, value_width_), sink, p_.value_dim);
 }
 
 }  // namespace kv

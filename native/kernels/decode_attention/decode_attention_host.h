@@ -27,7 +27,7 @@ class DecodeAttentionHost {
   void attend_item(int64_t chunk, int64_t wave_slot, int64_t part, int thread);
   void fold(int64_t first_chunk, int64_t end_chunk, bool is_odd);
   void fold_head(int64_t sequence, int64_t head, int64_t first_chunk, int64_t end_chunk, bool is_odd);
-  void write_row(int64_t sequence, int64_t head, int64_t row, const PartialRows& from) const;
+  void finish_row(int64_t sequence, int64_t head, int64_t row, const PartialRows& from) const;
   int64_t sequence_of(int64_t chunk) const;
   PartialRows partial(int64_t slot);
 

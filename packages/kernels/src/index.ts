@@ -5,3 +5,5 @@ export { type DecodeAttentionInput, decodeAttention } from "./decode-attention.t
 export { DtypeError, ShapeError } from "./errors.ts";
 export { type HostElements, requireDtype } from "./host-elements.ts";
 export { KvView, type KvViewLayout, type PlaneLayout } from "./kv-view.ts";
+export { type MergeAttentionInput, mergeAttention } from "./merge-attention.ts";
+export { type PrefillAttentionInput, prefillAttention } from "./prefill-attention.ts";

@@ -123,3 +123,54 @@ function textOf(value: unknown): string {
   if (!Array.isArray(value) || value.length < 7) return String(value);
   return `${value.slice(0, 3)} … ${value.length} of them`;
 }
+
+/** A batch of prompts: the last `queryLengths` tokens of each sequence are the new ones. */
+export interface PrefillCase extends AttentionCase {
+  readonly queryLengths: readonly number[];
+}
+
+type PrefillChanges = Changes & { readonly queryLengths?: readonly number[] };
+
+const PREFILL_OF_EVERY_DTYPE: readonly PrefillChanges[] = [
+  {},
+  { layout: "contiguous" },
+  { axisOrder: "HND", keyDim: 128, valueDim: 128 },
+  { keyDim: 80, valueDim: 80, queryHeadsPerKvHead: 3 },
+  { keyDim: 96, valueDim: 96 },
+  { keyDim: 192, valueDim: 128 },
+  { keyDim: 192, valueDim: 192, numKvHeads: 1 },
+  { keyDim: 256, valueDim: 256, numKvHeads: 1 },
+  { windowTokens: 33, softCap: 10, hasSinks: true },
+];
+
+const PREFILL_OF_ONE_DTYPE: readonly PrefillChanges[] = [
+  ...[1, 2, 7, 8, 16].map((queryHeadsPerKvHead) => ({ queryHeadsPerKvHead, numKvHeads: 1 })),
+  ...[1, 5, 64, 256, 512].map((tokensPerBlock) => ({ tokensPerBlock })),
+  ...[1, 17, 128, 1000].map((windowTokens) => ({ windowTokens })),
+  { lengths: [400, 1000], queryLengths: [64, 1], softCap: 3 },
+  { lengths: [1500], queryLengths: [40], numKvHeads: 1, tokensPerBlock: 64, queryHeadsPerKvHead: 2 },
+  // Sequences with no new token, with no token at all, and shorter than their query tokens.
+  { lengths: [10, 0, 3, 0, 20], queryLengths: [0, 0, 7, 4, 20] },
+  {
+    lengths: Array.from({ length: 512 }, (_, i) => i % 9),
+    queryLengths: Array.from({ length: 512 }, (_, i) => i % 5),
+    numKvHeads: 1,
+  },
+  { hasSinks: true },
+  { queryDtype: "fp32", outputDtype: "fp32" },
+  { dtype: "bf16", queryDtype: "fp32", outputDtype: "fp16", softmaxScale: 0.3 },
+];
+
+/** The matrix of prefill, or the part that KV_TEST_DTYPES names. */
+export function prefillCases(): PrefillCase[] {
+  const base = { lengths: [1, 50, 33, 270], queryLengths: [1, 50, 20, 9] };
+  const dtypes = (["fp16", "bf16", "fp32"] as const).filter((dtype) => wantedDtypes().includes(dtype));
+  const ofDtypes = dtypes.flatMap((dtype) =>
+    PREFILL_OF_EVERY_DTYPE.map((changes) => ({ dtype, queryDtype: dtype, outputDtype: dtype, ...changes })),
+  );
+  const all: PrefillChanges[] = [...ofDtypes, ...(dtypes.length === 0 ? [] : PREFILL_OF_ONE_DTYPE)];
+  return all.map(({ queryLengths = base.queryLengths, ...changes }) => {
+    const { name, ...rest } = attentionCase({ lengths: base.lengths, ...changes });
+    return { ...rest, queryLengths, name: `${name}, queryLengths ${textOf(queryLengths)}` };
+  });
+}

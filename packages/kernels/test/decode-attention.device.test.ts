@@ -5,6 +5,7 @@ import { AttentionBatch } from "./attention-batch.ts";
 import { type AttentionCase, attentionCase, decodeCases } from "./attention-cases.ts";
 import { type AttentionAnswer, allowedError, attend, seenBy } from "./attention-oracle.ts";
 import { decode, encode, unitRoundoff } from "./elements.ts";
+import { contents, requireNear } from "./near.ts";
 
 const missing = inject("deviceMissing");
 const HOST_VARIANTS = ["fastest", "reference", "portable", "avx2", "avx512"] as const;
@@ -255,17 +256,6 @@ class DecodeBatch implements Disposable {
     if (sequence === undefined || cache.tables !== undefined) return cache.view;
     return cache.viewFromBlock(sequence);
   }
-}
-
-function requireNear(what: string, found: number | undefined, wanted: number, allowed: number): void {
-  if (found === wanted || Math.abs((found ?? Number.NaN) - wanted) <= allowed) return;
-  throw new Error(`${what}: wanted ${wanted} within ${allowed}, got ${found}`);
-}
-
-function contents(memory: DeviceMemory): Uint8Array {
-  const bytes = new Uint8Array(memory.sizeBytes);
-  memory.copyToHostSync(bytes);
-  return bytes;
 }
 
 /** Batches of which some sequences are much longer than others. */
