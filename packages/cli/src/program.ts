@@ -4,6 +4,7 @@ import type { AddCommand } from "./command.ts";
 import { addCheck } from "./commands/check.ts";
 import { addDevices } from "./commands/devices.ts";
 import { addPlan } from "./commands/plan.ts";
+import { addReplay } from "./commands/replay.ts";
 import { addSize } from "./commands/size.ts";
 import { EXIT, EXIT_MEANINGS, type ExitCode } from "./exit-codes.ts";
 import { describeFailure, type Failure } from "./failure.ts";
@@ -11,7 +12,7 @@ import { writeFailure } from "./failure-output.ts";
 import { writeJson } from "./json-output.ts";
 import type { Terminal } from "./terminal.ts";
 
-const COMMANDS: readonly AddCommand[] = [addSize, addPlan, addDevices, addCheck];
+const COMMANDS: readonly AddCommand[] = [addSize, addPlan, addDevices, addCheck, addReplay];
 
 /** Runs `kv` with these arguments and gives its exit status; errors end up on stderr as one line. Never throws. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
@@ -32,7 +33,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
 
 function makeProgram(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   const program = new Command("kv")
-    .description("Sizes, checks and plans key/value caches of large language models.")
+    .description("Sizes, plans and checks key/value caches of large language models, and replays traffic through them.")
     .version(packageJson.version)
     .exitOverride()
     .configureOutput({

@@ -1,0 +1,249 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { gzipSync } from "node:zlib";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { naiveLru } from "./naive-lru.ts";
+import { kv, kvJson } from "./run-kv.ts";
+import { AZURE, mooncakeLines, SLICE } from "./traces.ts";
+
+const folder = mkdtempSync(path.join(tmpdir(), "kv-replay-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+interface ReplayJson {
+  readonly blocks: { readonly requested: number; readonly hit: number; readonly evicted: number };
+  readonly numBlocks: number;
+  readonly poolBytes: number | null;
+  readonly decisions: string;
+  readonly sweep: readonly { readonly numBlocks: number; readonly hitBlocks: number }[];
+  readonly device: { readonly isSame: boolean; readonly wrong: readonly unknown[]; readonly readBytes: number };
+  readonly preemptions: number;
+  readonly durationMs: number;
+  readonly requests: number;
+}
+
+function fileOf(name: string, contents: string | Uint8Array): string {
+  const file = path.join(folder, name);
+  writeFileSync(file, contents);
+  return file;
+}
+
+function replay(...args: string[]): ReplayJson {
+  const { status, stderr, json } = kvJson(["replay", ...args]);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  return json as ReplayJson;
+}
+
+describe("the whole Mooncake trace, requests one after another", () => {
+  let trace = "";
+  beforeAll(() => {
+    trace = fileOf("mooncake.jsonl", mooncakeLines());
+  });
+
+  test("finds every reuse in an unlimited pool", () => {
+    expect(replay(trace, "--policy", "lru").blocks).toEqual({ requested: 288_500, hit: 105_710, evicted: 0 });
+  });
+
+  test("lru finds 61,046 blocks in a pool of 10,000, and less or more in others", () => {
+    const { blocks, sweep } = replay(
+      trace,
+      "--policy",
+      "lru",
+      "--blocks",
+      "10000",
+      "--sweep",
+      "1000,3000,30000,100000",
+    );
+    expect(blocks).toEqual({ requested: 288_500, hit: 61_046, evicted: 288_500 - 61_046 - 10_000 });
+    expect(sweep.map(({ hitBlocks }) => hitBlocks)).toEqual([12_847, 18_850, 93_978, 104_924]);
+  });
+});
+
+describe("the slice that the package brings", () => {
+  test.each([100, 300, 1000, 3000])(
+    "lru agrees with a simulator that knows only the definition at %i blocks",
+    (numBlocks) => {
+      const requests = 150;
+      const { blocks } = replay(
+        SLICE,
+        "--policy",
+        "lru",
+        "--blocks",
+        String(Math.max(250, numBlocks)),
+        "--requests",
+        String(requests),
+      );
+      expect(blocks.hit).toBe(naiveLru(SLICE, Math.max(250, numBlocks), requests));
+    },
+  );
+
+  test("--json is as its schema says, for every mode", () => {
+    const schema = JSON.parse(
+      readFileSync(new URL("../../../docs/replay.schema.json", import.meta.url), "utf8"),
+    ) as object;
+    const validate = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true }).compile(schema);
+    const runs = [
+      [SLICE, "--sweep", "500,1000"],
+      [
+        SLICE,
+        "--requests",
+        "50",
+        "--device",
+        "host",
+        "--blocks",
+        "500",
+        "--model",
+        "qwen2.5-0.5b",
+        "--block-size",
+        "32",
+      ],
+      [AZURE, "--mode", "timed", "--blocks", "500", "--requests", "100"],
+    ];
+    for (const args of runs) {
+      const output = replay(...args);
+      expect(validate(output), JSON.stringify(validate.errors)).toBe(true);
+      const { blocks: _, ...lacking } = output;
+      expect(validate(lacking)).toBe(false);
+      expect(validate({ ...output, unknown: 1 })).toBe(false);
+    }
+  });
+
+  test("a model gives the bytes of the pool", () => {
+    const run = replay(SLICE, "--model", "llama-3-8b", "--blocks", "1000", "--requests", "100");
+    expect(run.poolBytes).toBe(1000 * 512 * 2 * 32 * 8 * 128 * 2);
+  });
+
+  test("timed replays take the service rate that is given", () => {
+    const args = [AZURE, "--mode", "timed", "--requests", "60", "--blocks", "2000"];
+    const slow = replay(...args, "--prefill-rate", "500");
+    const fast = replay(...args, "--prefill-rate", "100000", "--decode-rate", "200");
+    expect(slow.durationMs).toBeGreaterThan(2 * fast.durationMs);
+    expect(replay(...args, "--blocks", "150").preemptions).toBeGreaterThan(0);
+  });
+
+  test("the text has the figures", () => {
+    const run = kv(["replay", SLICE, "--policy", "lru", "--blocks", "3000"]);
+    expect(run).toMatchObject({ status: 0, stderr: "" });
+    expect(run.stdout).toMatch(/^hit +\d+,\d{3} +\d+\.\d\d %$/m);
+    expect(run.stdout).toMatch(/^decisions sha256:[0-9a-f]{64}$/m);
+  });
+});
+
+const steps = fc.array(fc.record({ from: fc.nat(50), shared: fc.nat(6), own: fc.nat(4) }), {
+  minLength: 1,
+  maxLength: 30,
+});
+
+test("lru agrees with the simulator on random traces", () => {
+  fc.assert(
+    fc.property(steps, (given) => {
+      let next = 0;
+      const prompts: number[][] = [];
+      for (const { from, shared, own } of given) {
+        const earlier = prompts[from % Math.max(1, prompts.length)] ?? [];
+        prompts.push([...earlier.slice(0, shared), ...Array.from({ length: own }, () => next++)]);
+      }
+      const line = (ids: number[], i: number): string =>
+        JSON.stringify({ timestamp: i, input_length: ids.length * 512, output_length: 1, hash_ids: ids });
+      const file = fileOf("random.jsonl", prompts.map(line).join("\n"));
+      const sizes = [10, 11, 13, 17, 25, 60];
+      const { sweep } = replay(file, "--policy", "lru", "--sweep", sizes.join());
+      expect(sweep.map(({ hitBlocks }) => hitBlocks)).toEqual(sizes.map((size) => naiveLru(file, size)));
+    }),
+    { numRuns: 12 },
+  );
+});
+
+describe("in the memory of a device", () => {
+  test.each(["lru", "reuse-rate", "priority"])(
+    "decides as without memory, and reads back what was written: %s",
+    (policy) => {
+      const args = [SLICE, "--policy", policy, "--blocks", "1500", "--requests", "300"];
+      const { device } = replay(...args, "--device", "host", "--sample", "7");
+      expect(device).toMatchObject({ isSame: true, wrong: [] });
+      expect(device.readBytes).toBeGreaterThan(10_000_000);
+    },
+  );
+
+  test.each([
+    ["sequential", "gpt-oss-20b"],
+    ["timed", "gpt-oss-20b"],
+    ["timed", "qwen2.5-0.5b"],
+    ["timed", "deepseek-v3"],
+  ])("%s, with the layers of %s", (mode, model) => {
+    const args = [AZURE, "--mode", mode, "--model", model, "--blocks", "640", "--sequences", "4", "--requests", "12"];
+    expect(replay(...args, "--device", "host", "--sample", "1").device).toMatchObject({ isSame: true, wrong: [] });
+  });
+});
+
+describe("input that cannot be used", () => {
+  const line = '{"timestamp": 0, "input_length": 600, "output_length": 1, "hash_ids": [1, 2]}';
+  const header = "TIMESTAMP,ContextTokens,GeneratedTokens";
+  const row = "2023-11-16 18:15:46.6805900,374,44";
+
+  test.each([
+    [
+      "a field that is no number",
+      `${line}\n{"timestamp": 0, "input_length": "x"}`,
+      /line 2 .* as input_length, found "x"/,
+    ],
+    ["no ids", '{"timestamp": 0, "input_length": 1, "output_length": 1}', /line 1 .* as hash_ids, found nothing/],
+    ["an id that is none", line.replace("2]", "2.5]"), /line 1 .* as hash_ids\[1\], found 2\.5/],
+    ["a line that is cut", `${line}\n\n${line.slice(0, 30)}`, /line 3 .*wanted a JSON object/],
+    ["another header", "TIMESTAMP,a,b\n1,2,3\n", /line 1 .*without ContextTokens,GeneratedTokens/],
+    ["a wrong time", `${header}\r\n${row}\r\nnoon,1,2\r\n`, /line 3 .* as TIMESTAMP, found noon/],
+    ["a wrong count", `${header}\n${row.replace("374", "many")}\n`, /line 2 .* as ContextTokens, found many/],
+    ["a row that is short", `${header}\n${row}\n2023-11-16 18:15:47,5\n`, /line 3 .*wanted rows of one length/],
+    ["something else", "hello", /line 1 .*wanted JSON lines of Mooncake or CSV of Azure/],
+  ])("%s", (name, text, message) => {
+    const run = kv(["replay", fileOf(`${name}.txt`, text)]);
+    expect(run.stderr).toMatch(/^kv: TRACE_FORMAT: [^\n]+\n$/);
+    expect(run.stderr).toMatch(message);
+    expect(run).toMatchObject({ status: 2, stdout: "" });
+  });
+
+  test("a missing file, an empty one, a gzip file that is cut", () => {
+    expect(kv(["replay", path.join(folder, "missing")]).stderr).toMatch(/^kv: INPUT: there is no file /);
+    expect(kv(["replay", fileOf("header.csv", `${header}\n`)]).stderr).toMatch(/^kv: INPUT: .* has no requests\n$/);
+    const whole = gzipSync(`${line}\n`.repeat(5000));
+    const cut = kv(["replay", fileOf("cut.gz", whole.subarray(0, whole.length - 40))]);
+    expect(cut.stderr).toMatch(/^kv: INPUT: .*is not a whole gzip file/);
+    expect(cut.status).toBe(2);
+  });
+
+  test.each([
+    ["--blocks", "0"],
+    ["--policy", "best"],
+    ["--mode", "fast"],
+    ["--prefill-rate", "0"],
+    ["--sweep", "10,x"],
+    ["--device", "gpu"],
+  ])("wrong usage: %s %s", (option, value) => {
+    const run = kv(["replay", SLICE, option, value]);
+    expect(run.stderr).toMatch(/^kv: USAGE: [^\n]+\n$/);
+    expect(run.status).toBe(2);
+  });
+
+  test("a block size that does not fit the trace, and a report that cannot be written", () => {
+    expect(kv(["replay", SLICE, "--block-size", "100"])).toMatchObject({ status: 2, stdout: "" });
+    expect(kv(["replay", SLICE, "--requests", "5", "--html", folder]).stderr).toMatch(
+      /^kv: INPUT: .* cannot be written/,
+    );
+  });
+
+  test("what is odd is told, and counted as the definition says", () => {
+    const file = fileOf("odd.jsonl", `${line.replace("600", "5000")}\n${line}`);
+    const run = kvJson(["replay", file]);
+    expect(run.json).toMatchObject({
+      blocks: { requested: 4, hit: 2 },
+      trace: { notes: [expect.stringContaining("1 requests")] },
+    });
+  });
+
+  test("columns in another order, quotes, a mark at the beginning and times with an offset are read", () => {
+    const text = `\uFEFF"ContextTokens",TIMESTAMP,GeneratedTokens,Other\r\n"374","2024-05-10 00:00:00.009930+00:00",44,x\r\n5,2024-05-10 01:00:01.009930+01:00,1,y\r\n`;
+    expect(replay(fileOf("other.csv", text), "--mode", "timed", "--blocks", "100")).toMatchObject({ requests: 2 });
+  });
+});
