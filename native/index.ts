@@ -242,7 +242,7 @@ function load(): Native {
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
     throw new AddonNotFoundError(
-      `the addon kv_native.node was not found for ${platform}: looked in ${path.join(root, "build", "Release")} and ` +
+      `the addon kv_native.node could not be loaded for ${platform}: looked in ${path.join(root, "build", "Release")} and ` +
         `${path.join(root, "prebuilds")} (${reason}). In an installed package: npm install @kv/native on this platform, ` +
         "or build it there. In a clone: install cmake and a C++20 compiler (apt-get install -y cmake g++), then pnpm build",
       platform,

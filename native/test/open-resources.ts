@@ -1,0 +1,137 @@
+import type {
+  DecodeAttentionDescription,
+  DeviceHandle,
+  EventHandle,
+  MemoryHandle,
+  Native,
+  StreamHandle,
+  ViewHandle,
+} from "../index.ts";
+import { built } from "./addon.ts";
+
+/** Bytes of each memory that is open. */
+export const MEMORY_BYTES = 4096;
+
+/** One of each kind that the addon names by a number, on one device, and one of each that was released. */
+export class OpenResources {
+  readonly device: DeviceHandle;
+  readonly stream: StreamHandle;
+  readonly event: EventHandle;
+  readonly earlierEvent: EventHandle;
+  readonly memory: MemoryHandle;
+  readonly otherMemory: MemoryHandle;
+  readonly pinned: MemoryHandle;
+  readonly pinnedWithBuffer: MemoryHandle;
+  readonly buffer: ArrayBuffer;
+  readonly view: ViewHandle;
+
+  constructor(deviceName: string) {
+    const native = built.native();
+    this.device = native.openDevice(deviceName, 0);
+    this.stream = native.createStream(this.device);
+    this.event = native.createEvent(this.device, true);
+    this.earlierEvent = native.createEvent(this.device, true);
+    native.recordEvent(this.stream, this.earlierEvent);
+    native.recordEvent(this.stream, this.event);
+    native.synchronizeSync(this.stream);
+    const allocate = (kind: "pool" | "pinned") =>
+      native.allocate(this.device, this.stream, MEMORY_BYTES, 256, kind, true);
+    this.memory = allocate("pool");
+    this.otherMemory = allocate("pool");
+    this.pinned = allocate("pinned");
+    this.pinnedWithBuffer = allocate("pinned");
+    this.buffer = native.pinnedBuffer(this.pinnedWithBuffer);
+    this.view = native.createView(viewOf(this.memory));
+  }
+
+  get handles(): number[] {
+    return Object.values(this).filter((value): value is number => typeof value === "number");
+  }
+
+  /** What a handle names: "stream", "memory", … */
+  kindOf(handle: number): string | undefined {
+    const name = Object.entries(this).find(([, value]) => value === handle)?.[0];
+    return name?.replace(/^earlierEvent$/, "event").replace(/^(otherMemory|pinned.*)$/, "memory");
+  }
+
+  close(): void {
+    for (const handle of this.handles) built.native().release(handle as DeviceHandle);
+  }
+}
+
+/** Four blocks of four tokens of two heads of 16 bytes: keys in the first half of the memory, values in the second. */
+export function viewOf(memory: MemoryHandle): Parameters<Native["createView"]>[0] {
+  const plane = (offsetBytes: number) => ({
+    memory,
+    offsetBytes,
+    sizeBytes: MEMORY_BYTES / 2,
+    blockStrideBytes: 128,
+    tokenStrideBytes: 32,
+    headStrideBytes: 16,
+    headBytes: 16,
+  });
+  return { keys: plane(0), values: plane(MEMORY_BYTES / 2), numBlocks: 4, tokensPerBlock: 4, numKvHeads: 2 };
+}
+
+/** One query token of one sequence, of whose four tokens the view has the keys and values as eight fp16 numbers. */
+function decodeInput(open: OpenResources): DecodeAttentionDescription {
+  return {
+    batch: 1,
+    queryLength: 1,
+    numQueryHeads: 2,
+    maxBlocks: 1,
+    windowTokens: 0,
+    softmaxScale: 0.5,
+    softCap: 0,
+    cacheDtype: "fp16",
+    queryDtype: "fp16",
+    outputDtype: "fp16",
+    query: { memory: open.otherMemory, offsetBytes: 0 },
+    output: { memory: open.otherMemory, offsetBytes: 1024 },
+    logSumExp: { memory: open.otherMemory, offsetBytes: 2048 },
+    sequenceLengths: 4,
+    blockTables: null,
+    sinks: null,
+    alibiSlopes: null,
+    queryMasks: null,
+    hostVariant: "fastest",
+  };
+}
+
+/** Arguments with which each function of the addon does its work. */
+export const VALID_ARGUMENTS: { [Name in keyof Native]: (open: OpenResources) => Parameters<Native[Name]> } = {
+  setErrorFactory: () => [built.makeError],
+  kernelSource: () => [],
+  release: (open) => [open.event],
+  probeCuda: () => [],
+  listDevices: () => [],
+  openDevice: () => ["host", 0],
+  deviceProperties: (open) => [open.device],
+  memoryInfo: (open) => [open.device],
+  trimPool: (open) => [open.device, 0],
+  defaultStream: (open) => [open.device],
+  createStream: (open) => [open.device],
+  synchronizeSync: (open) => [open.stream],
+  whenDone: (open) => [open.stream],
+  isIdle: (open) => [open.stream],
+  createEvent: (open) => [open.device, true],
+  recordEvent: (open) => [open.stream, open.event],
+  waitForEvent: (open) => [open.stream, open.event],
+  isEventDone: (open) => [open.event],
+  synchronizeEventSync: (open) => [open.event],
+  elapsedMs: (open) => [open.event, open.earlierEvent],
+  allocate: (open) => [open.device, open.stream, 100, 512, "pool", true],
+  addressOf: (open) => [open.memory],
+  isResident: (open) => [open.memory],
+  adjustExternalMemory: () => [0],
+  pinnedBuffer: (open) => [open.pinned],
+  releasePinned: (open) => [open.pinnedWithBuffer, open.buffer],
+  fill: (open) => [open.memory, 96, 4000, 255, open.stream],
+  copy: (open) => [open.memory, 0, open.otherMemory, 96, 4000, open.stream],
+  upload: (open) => [open.memory, 96, new Uint8Array(4000), open.stream],
+  downloadSync: (open) => [open.memory, 96, new Uint8Array(4000), open.stream],
+  createView: (open) => [viewOf(open.memory)],
+  append: (open) => [open.view, open.otherMemory, 0, open.pinned, 0, null, 0, 12, 4, open.stream],
+  copyBlocks: (open) => [open.view, new Int32Array([0, 1, 2, 3]), open.stream],
+  decodeAttention: (open) => [open.view, decodeInput(open), open.stream],
+};
