@@ -39,6 +39,7 @@ struct Environment {
   HandleTable handles;
   Napi::FunctionReference make_error;
   std::shared_ptr<Completions> completions;
+  int64_t external_bytes = 0;  // that V8 was told of
 
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 };

@@ -43,9 +43,16 @@ Napi::Value is_resident(const Arguments& args) {
 
 /// adjustExternalMemory(deltaBytes)
 Napi::Value adjust_external_memory(const Arguments& args) {
-  // V8 ends the process for a change that it takes for an error.
+  // V8 ends the process for a change that it takes for an error, such as more given back than it was told of.
   constexpr int64_t limit = int64_t{1} << 53;
-  Napi::MemoryManagement::AdjustExternalMemory(args.env(), args.whole(0, "deltaBytes", -limit));
+  const int64_t delta = args.whole(0, "deltaBytes", -limit);
+  int64_t& told = args.environment().external_bytes;
+  if (told + delta < 0 || told + delta > limit) {
+    throw invalid_argument(
+        "deltaBytes", "would make the " + std::to_string(told) + " bytes told so far " + std::to_string(told + delta));
+  }
+  Napi::MemoryManagement::AdjustExternalMemory(args.env(), delta);
+  told += delta;
   return args.env().Undefined();
 }
 

@@ -145,7 +145,6 @@ function eachHandle(open: OpenResources, args: readonly unknown[], run: (handle:
 function isValidToo(name: Name, place: number, argument: unknown, value: unknown): boolean {
   if (name === "append" && place === 5) return value === undefined;
   if (name === "setErrorFactory") return typeof value === "function";
-  if (name === "adjustExternalMemory") return value === -1;
   if (name === "release") return typeof value === "number";
   return typeof argument === "string" && value === "pool";
 }
