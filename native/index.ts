@@ -118,6 +118,30 @@ export interface PrefillAttentionDescription extends AttentionDescription {
   readonly sequenceLengths: RegionDescription;
 }
 
+/** Which two elements of a head turn together: i and i + width / 2, or 2 i and 2 i + 1. */
+export type RotaryStyle = "half-split" | "interleaved";
+
+/** Shapes as in AppendRotaryParams; null is: not given. One of `inverseFrequencies` and `cosinesAndSines` is given. */
+export interface AppendRotaryDescription {
+  readonly numTokens: number;
+  readonly cacheDtype: AttentionDtype;
+  readonly queryDtype: AttentionDtype;
+  readonly style: RotaryStyle;
+  readonly width: number;
+  readonly scaling: number;
+  readonly numQueryHeads: number;
+  /** Rows of the table; without a table it is not looked at. */
+  readonly numPositions: number;
+  readonly keys: RegionDescription | null;
+  readonly values: RegionDescription | null;
+  readonly slots: RegionDescription | number;
+  readonly positions: RegionDescription | number;
+  readonly inverseFrequencies: RegionDescription | null;
+  readonly cosinesAndSines: RegionDescription | null;
+  readonly query: RegionDescription | null;
+  readonly rotatedQuery: RegionDescription | null;
+}
+
 /** Shapes as in MergeAttentionParams. */
 export interface MergeAttentionDescription {
   readonly numRows: number;
@@ -206,6 +230,7 @@ export interface Native {
     numTokens: number,
     stream: StreamHandle,
   ): void;
+  appendRotary(view: ViewHandle, input: AppendRotaryDescription, stream: StreamHandle): void;
   /** pairs: from, to, from, to, … */
   copyBlocks(view: ViewHandle, pairs: Int32Array, stream: StreamHandle): void;
   decodeAttention(view: ViewHandle, input: DecodeAttentionDescription, stream: StreamHandle): void;

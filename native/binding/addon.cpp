@@ -29,6 +29,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   export_stream_functions(env, exports);
   export_memory_functions(env, exports);
   export_kernel_functions(env, exports);
+  export_append_rotary_functions(env, exports);
   export_attention_functions(env, exports);
   return exports;
 }

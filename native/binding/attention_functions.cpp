@@ -52,32 +52,6 @@ void read_view(Params& params, const KvView& view) {
   require_heads(view, params.num_query_heads);
 }
 
-/// Regions of the input, by what is in them.
-struct Regions {
-  const Fields& input;
-
-  Region elements(const char* name, std::initializer_list<int64_t> counts, Dtype dtype) const {
-    const auto bytes = static_cast<size_t>(element_bytes(dtype));
-    return input.region(name, checked_product(counts, name) * bytes, bytes);
-  }
-  Region words(const char* name, std::initializer_list<int64_t> counts) const {
-    return input.region(name, checked_product(counts, name) * sizeof(int32_t), sizeof(int32_t));
-  }
-  Region optional_words(const char* name, std::initializer_list<int64_t> counts) const {
-    return input.optional_region(name, checked_product(counts, name) * sizeof(int32_t), sizeof(int32_t));
-  }
-};
-
-/// What is written must overlap nothing that is read.
-void require_results_apart(std::initializer_list<const Region*> written, std::initializer_list<const Region*> read) {
-  for (const Region* each : written) {
-    require_apart(*each, read);
-    for (const Region* other : written) {
-      if (other != each) require_apart(*each, {other});
-    }
-  }
-}
-
 /// decodeAttention(view, { query, output, …, hostVariant }, stream)
 Napi::Value decode_attention(const Arguments& args) {
   const Fields input(args, args.object(1, "input"));

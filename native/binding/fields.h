@@ -131,6 +131,22 @@ class Fields {
   Napi::Object object_;
 };
 
+/// Regions of the input, by what is in them.
+struct Regions {
+  const Fields& input;
+
+  Region elements(const char* name, std::initializer_list<int64_t> counts, Dtype dtype) const {
+    const auto bytes = static_cast<size_t>(element_bytes(dtype));
+    return input.region(name, checked_product(counts, name) * bytes, bytes);
+  }
+  Region words(const char* name, std::initializer_list<int64_t> counts) const {
+    return input.region(name, checked_product(counts, name) * sizeof(int32_t), sizeof(int32_t));
+  }
+  Region optional_words(const char* name, std::initializer_list<int64_t> counts) const {
+    return input.optional_region(name, checked_product(counts, name) * sizeof(int32_t), sizeof(int32_t));
+  }
+};
+
 /// The memory of a view, for as long as one call takes.
 struct ViewMemory {
   explicit ViewMemory(const OpenView& open) : keys(open.keys.lock()), values(open.values.lock()) {
@@ -156,6 +172,17 @@ inline void require_apart(const Region& written, std::initializer_list<const Reg
     if (written.memory == nullptr || other->memory == nullptr) continue;
     if (written.start < other->start + other->bytes && other->start < written.start + written.bytes) {
       throw invalid_argument(written.name, std::string("overlaps ") + other->name);
+    }
+  }
+}
+
+/// What is written must overlap nothing that is read.
+inline void require_results_apart(std::initializer_list<const Region*> written,
+                                  std::initializer_list<const Region*> read) {
+  for (const Region* each : written) {
+    require_apart(*each, read);
+    for (const Region* other : written) {
+      if (other != each) require_apart(*each, {other});
     }
   }
 }

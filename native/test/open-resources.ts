@@ -1,4 +1,5 @@
 import type {
+  AppendRotaryDescription,
   AttentionDescription,
   DecodeAttentionDescription,
   DeviceHandle,
@@ -112,6 +113,28 @@ function prefillInput(open: OpenResources): PrefillAttentionDescription {
   };
 }
 
+/** Four tokens of two heads of eight fp16 numbers, and a query of as many. */
+function rotaryInput(open: OpenResources): AppendRotaryDescription {
+  return {
+    numTokens: 4,
+    cacheDtype: "fp16",
+    queryDtype: "fp16",
+    style: "half-split",
+    width: 4,
+    scaling: 1,
+    numQueryHeads: 2,
+    numPositions: 0,
+    keys: { memory: open.otherMemory, offsetBytes: 0 },
+    values: { memory: open.otherMemory, offsetBytes: 128 },
+    slots: { memory: open.pinned, offsetBytes: 256 },
+    positions: 7,
+    inverseFrequencies: { memory: open.otherMemory, offsetBytes: 256 },
+    cosinesAndSines: null,
+    query: { memory: open.otherMemory, offsetBytes: 512 },
+    rotatedQuery: { memory: open.otherMemory, offsetBytes: 512 },
+  };
+}
+
 function mergeInput(open: OpenResources): MergeAttentionDescription {
   return {
     numRows: 2,
@@ -160,6 +183,7 @@ export const VALID_ARGUMENTS: { [Name in keyof Native]: (open: OpenResources) =>
   downloadSync: (open) => [open.memory, 96, new Uint8Array(4000), open.stream],
   createView: (open) => [viewOf(open.memory)],
   append: (open) => [open.view, open.otherMemory, 0, open.pinned, 0, null, 0, 12, 4, open.stream],
+  appendRotary: (open) => [open.view, rotaryInput(open), open.stream],
   copyBlocks: (open) => [open.view, new Int32Array([0, 1, 2, 3]), open.stream],
   decodeAttention: (open) => [open.view, decodeInput(open), open.stream],
   prefillAttention: (open) => [open.view, prefillInput(open), open.stream],

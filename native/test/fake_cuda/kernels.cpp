@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "kernels/append/append.h"
+#include "kernels/append_rotary/append_rotary.h"
 #include "kernels/copy_blocks/copy_blocks.h"
 #include "test/fake_cuda/call.h"
 #include "test/fake_cuda/functions.h"
@@ -30,6 +31,18 @@ void run_append(const void* params) {
   kv::append_cpu(append);
 }
 
+void run_append_rotary(const void* params) {
+  const auto& rotary = *static_cast<const kv::AppendRotaryParams*>(params);
+  const auto& append = rotary.append;
+  for (const void* each : {append.view.keys.base, append.view.values.base}) require_usable(each);
+  for (const void* each : {append.keys, append.values, rotary.query}) {
+    if (each != nullptr) require_usable(each);
+  }
+  if (rotary.positions != nullptr) require_usable(rotary.positions);
+  if (rotary.table != nullptr) require_usable(rotary.table);
+  kv::append_rotary_cpu(rotary);
+}
+
 void run_copy_blocks(const void* params) {
   const auto& copy = *static_cast<const kv::CopyBlocksParams*>(params);
   for (const void* each : {copy.view.keys.base, copy.view.values.base}) require_usable(each);
@@ -43,6 +56,9 @@ const std::vector<Kernel>& kernels() {
     for (const char* word_bytes : {"16", "8", "4", "2", "1"}) {
       made.push_back({std::string("append_") + word_bytes, sizeof(kv::AppendParams), run_append});
       made.push_back({std::string("copy_blocks_") + word_bytes, sizeof(kv::CopyBlocksParams), run_copy_blocks});
+    }
+    for (const char* word_bytes : {"16", "8", "1"}) {
+      made.push_back({std::string("append_rotary_") + word_bytes, sizeof(kv::AppendRotaryParams), run_append_rotary});
     }
     return made;
   }();

@@ -93,7 +93,8 @@ export function describeOptional(
   return region === undefined ? null : describeElements(argument, region, numElements);
 }
 
-function requireAttentionDtype(argument: string, dtype: KvDtype): AttentionDtype {
+/** @throws DtypeError, naming `argument`, for a type that attention cannot compute on */
+export function requireAttentionDtype(argument: string, dtype: KvDtype): AttentionDtype {
   if (dtype === "fp32" || dtype === "fp16" || dtype === "bf16") return dtype;
   throw new DtypeError(argument, "fp32, fp16 or bf16", dtype);
 }

@@ -7,3 +7,4 @@ export { type HostElements, requireDtype } from "./host-elements.ts";
 export { KvView, type KvViewLayout, type PlaneLayout } from "./kv-view.ts";
 export { type MergeAttentionInput, mergeAttention } from "./merge-attention.ts";
 export { type PrefillAttentionInput, prefillAttention } from "./prefill-attention.ts";
+export type { RotaryAngles, RotaryEmbedding, RotaryInput, RotaryStyle } from "./rotary.ts";
