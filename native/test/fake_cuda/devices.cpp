@@ -36,18 +36,17 @@ void require_empty(int device) {
 }  // namespace
 
 bool fails_now() {
-  static std::string setting;
-  static size_t num_calls = 0;
+  std::string& setting = state().failure_setting;
   const char* text = std::getenv("KV_FAKE_CUDA_FAIL_AT");
   const std::string wanted = text == nullptr ? "" : text;
   if (wanted != setting) {
     setting = wanted;
-    num_calls = 0;
+    state().num_calls = 0;
     state().is_broken = false;
   }
   const size_t colon = setting.find(':');
   if (colon == std::string::npos) return false;
-  const bool is_the_one = ++num_calls == std::strtoull(setting.c_str() + colon + 1, nullptr, 10);
+  const bool is_the_one = ++state().num_calls == std::strtoull(setting.c_str() + colon + 1, nullptr, 10);
   if (is_the_one && setting.back() == '+') {
     state().is_broken = true;
     abandon_work();

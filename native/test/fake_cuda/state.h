@@ -74,6 +74,8 @@ struct State {
   std::list<std::shared_ptr<Stream>> working;  // streams with tasks, also those that were destroyed meanwhile
   size_t used_bytes[kMaxDevices] = {};
   int num_retained[kMaxDevices] = {};  // of each device's primary context
+  std::string failure_setting;         // KV_FAKE_CUDA_FAIL_AT, as it was at the last call
+  size_t num_calls = 0;                // since it became that
   size_t num_failures = 0;             // injected so far
   bool is_paused = false;
   bool is_broken = false;  // every call fails, as after a fault of a kernel
