@@ -3,6 +3,7 @@
 import { KVCache } from "@kv/cache";
 import { type Device, openDevice } from "@kv/device-memory";
 import { append, copyBlocks, KvView } from "@kv/kernels";
+import { probeDriver } from "./driver-probe.ts";
 import { formatUs, gigabytesPerSecond, nanosecondsPerCall, printTable, type Timing, time } from "./figures.ts";
 
 const LLAMA_8B = { numLayers: 32, maxContextLength: 4096, numKvHeads: 8, headDim: 128 };
@@ -35,11 +36,13 @@ function benchToken(device: Device): void {
     everyLayer((layer) => cache.append(layer, { keys: hostKeys, values: hostKeys })),
     settle,
   );
+  const bareUs = probeDriver(device.kind, [])("launches", LLAMA_8B.numLayers);
   printTable(
     "Host time of Llama-3-8B's cache",
     ["", "median", "least"],
     [
       ["append one token to 32 layers, from device memory", ...timing(fromDevice)],
+      ["32 launches of append by the bare driver", bareUs === undefined ? "" : formatUs(bareUs), ""],
       ["append one token to 32 layers, from typed arrays", ...timing(fromHost)],
       ["keys(layer)", `${nanosecondsPerCall(1e6, (i) => cache.keys(i % 32)).toFixed(0)} ns`, ""],
       ["keys(layer).address", `${nanosecondsPerCall(1e6, (i) => cache.keys(i % 32).address).toFixed(0)} ns`, ""],

@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 
-/** Microseconds that the bare driver takes for something, from the native probe. */
-export type DriverFigures = (what: string, bytes: number) => number | undefined;
+/** Microseconds that the bare driver takes for so many bytes, or launches, from the native probe. */
+export type DriverFigures = (what: string, amount: number) => number | undefined;
 
 /** Runs the native probe beside us, where there is a GPU; elsewhere there is no figure for anything. */
 export function probeDriver(deviceKind: string, allocationBytes: readonly number[]): DriverFigures {
@@ -17,11 +17,12 @@ export function probeDriver(deviceKind: string, allocationBytes: readonly number
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line) as ProbeRow);
-  return (what, bytes) => rows.find((row) => row.what === what && row.bytes === bytes)?.medianUs;
+  return (what, amount) => rows.find((row) => row.what === what && row.amount === amount)?.medianUs;
 }
 
 interface ProbeRow {
   readonly what: string;
-  readonly bytes: number;
+  /** Bytes, or launches. */
+  readonly amount: number;
   readonly medianUs: number;
 }

@@ -1,6 +1,7 @@
 // What the bare CUDA driver takes for the work that benchmarks/device.bench.ts times through TypeScript: the limit to
-// compare with, measured on the same machine in the same run. Prints a JSON object a line:
-//   {"what": "pool allocation + zero", "bytes": 25165824, "medianUs": 22.1}
+// compare with, measured on the same machine in the same run. Prints a JSON object a line, its amount in bytes or in
+// launches:
+//   {"what": "allocate and zero", "amount": 25165824, "medianUs": 22.1}
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -10,6 +11,8 @@
 #include <functional>
 #include <vector>
 
+#include "kernels/append/append.h"
+#include "kernels/embedded.h"
 #include "memory/cuda_driver.h"
 
 using namespace kv::cuda;
@@ -18,20 +21,26 @@ namespace {
 
 constexpr size_t kMiB = size_t{1} << 20;
 
-double median_us(int repetitions, const std::function<void()>& run) {
+double elapsed_us(const std::function<void()>& run) {
+  const auto start = std::chrono::steady_clock::now();
   run();
-  std::vector<double> times;
-  for (int i = 0; i < repetitions; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    run();
-    times.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
-  }
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+}
+
+double median(std::vector<double>& times) {
   std::sort(times.begin(), times.end());
   return times[times.size() / 2];
 }
 
-void print(const char* what, size_t bytes, double microseconds) {
-  std::printf("{\"what\": \"%s\", \"bytes\": %zu, \"medianUs\": %.3f}\n", what, bytes, microseconds);
+double median_us(int repetitions, const std::function<void()>& run) {
+  run();
+  std::vector<double> times;
+  for (int i = 0; i < repetitions; ++i) times.push_back(elapsed_us(run));
+  return median(times);
+}
+
+void print(const char* what, size_t amount, double microseconds) {
+  std::printf("{\"what\": \"%s\", \"amount\": %zu, \"medianUs\": %.3f}\n", what, amount, microseconds);
 }
 
 class Probe {
@@ -54,6 +63,30 @@ class Probe {
             synchronize();
             driver_.check(driver_.MemFreeAsync(address, stream_), "cuMemFreeAsync");
           }));
+  }
+
+  /// Queues append once a layer, for tokens that it skips: the driver's own time for a step's launches.
+  void launches(size_t num_layers) {
+    Module module = nullptr;
+    const void* image = kv::kernels::fatbin() == nullptr ? kv::kernels::ptx() : kv::kernels::fatbin();
+    driver_.check(driver_.ModuleLoadData(&module, image), "cuModuleLoadData");
+    Function function = nullptr;
+    driver_.check(driver_.ModuleGetFunction(&function, module, "append_16"), "cuModuleGetFunction");
+    kv::AppendParams skipped{};
+    skipped.first_slot = -1;
+    void* params[] = {&skipped};
+    std::vector<double> times;
+    for (int i = 0; i < 500; ++i) {
+      times.push_back(elapsed_us([&] {
+        for (size_t layer = 0; layer < num_layers; ++layer) {
+          driver_.check(driver_.LaunchKernel(function, 1, 1, 1, 128, 1, 1, 0, stream_, params, nullptr),
+                        "cuLaunchKernel");
+        }
+      }));
+      synchronize();
+    }
+    print("launches", num_layers, median(times));
+    driver_.ModuleUnload(module);
   }
 
   void fill(size_t bytes) {
@@ -120,6 +153,7 @@ class Probe {
 int main(int argc, char** argv) try {
   Probe probe;
   for (int i = 1; i < argc; ++i) probe.allocate_and_zero(std::strtoull(argv[i], nullptr, 10));
+  probe.launches(32);
   probe.fill(1024 * kMiB);
   probe.copies(256 * kMiB);
   return 0;

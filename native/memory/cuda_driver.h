@@ -64,6 +64,7 @@ constexpr unsigned kMemoryTypeDevice = 2;
   X(DeviceGetPCIBusId, "cuDeviceGetPCIBusId", 4010, (char*, int, Device))                                            \
   X(DevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain", 7000, (Context*, Device))                                    \
   X(DevicePrimaryCtxRelease, "cuDevicePrimaryCtxRelease", 11000, (Device))                                           \
+  X(CtxGetCurrent, "cuCtxGetCurrent", 4000, (Context*))                                                              \
   X(CtxSetCurrent, "cuCtxSetCurrent", 4000, (Context))                                                               \
   X(MemGetInfo, "cuMemGetInfo", 3020, (size_t*, size_t*))                                                            \
   X(MemAlloc, "cuMemAlloc", 3020, (DevicePtr*, size_t))                                                              \

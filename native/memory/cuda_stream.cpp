@@ -37,6 +37,13 @@ CudaContext::~CudaContext() {
   driver_.DevicePrimaryCtxRelease(device_);
 }
 
+void CudaContext::make_current() const {
+  // Every launch comes here: asking takes a tenth of setting, and others on this thread may have set theirs.
+  cuda::Context current = nullptr;
+  driver_.check(driver_.CtxGetCurrent(&current), "cuCtxGetCurrent");
+  if (current != context_) driver_.check(driver_.CtxSetCurrent(context_), "cuCtxSetCurrent");
+}
+
 cuda::Function CudaContext::kernel(const char* name, unsigned shared_bytes) {
   const std::scoped_lock lock(mutex_);
   // By address first: the names are literals, and this is on the way of every launch.

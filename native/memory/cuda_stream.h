@@ -23,7 +23,7 @@ class CudaContext {
   const cuda::Driver& driver() const noexcept { return driver_; }
   cuda::Device device() const noexcept { return device_; }
   const DeviceProperties& properties() const noexcept { return properties_; }
-  void make_current() const { driver_.check(driver_.CtxSetCurrent(context_), "cuCtxSetCurrent"); }
+  void make_current() const;
   /// For giving back, which goes on whatever fails. At process exit the driver may be gone, with all its memory: its
   /// functions then only return an error.
   void try_make_current() const noexcept { (void)driver_.CtxSetCurrent(context_); }

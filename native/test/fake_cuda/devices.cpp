@@ -121,6 +121,13 @@ Result DevicePrimaryCtxRelease(Device device) {
   });
 }
 
+Result CtxGetCurrent(Context* context) {
+  return call([&](Lock&) {
+    *context = reinterpret_cast<Context>(static_cast<intptr_t>(current_device + 1));
+    return kSuccess;
+  });
+}
+
 Result CtxSetCurrent(Context context) {
   return call([&](Lock&) {
     const int device = static_cast<int>(reinterpret_cast<intptr_t>(context)) - 1;
