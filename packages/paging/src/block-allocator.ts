@@ -534,13 +534,13 @@ export class BlockAllocator {
     return false;
   }
 
+  /** Only a block without a twin is ever parked: it is the oldest at its place. */
   #unpark(node: number): void {
     for (let unit = 0; unit < this.#index.numUnits; unit++) {
-      for (let block = this.#index.blockOf(node, unit); block >= 0; block = this.#index.twinOf(block)) {
-        if (this.#parked[block] === 0) continue;
-        this.#unsetParked(block);
-        this.policyOf(block).restore(block);
-      }
+      const block = this.#index.blockOf(node, unit);
+      if (block < 0 || this.#parked[block] === 0) continue;
+      this.#unsetParked(block);
+      this.policyOf(block).restore(block);
     }
   }
 

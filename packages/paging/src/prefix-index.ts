@@ -1,6 +1,7 @@
 import { NONE } from "./block-id.ts";
 import { defaultPrefixHash, type PrefixHash } from "./prefix-hash.ts";
 import { TokenKeys } from "./token-keys.ts";
+import { TwinRings } from "./twin-rings.ts";
 
 /** Sizes of a `PrefixIndex`. */
 export interface PrefixIndexOptions {
@@ -47,7 +48,7 @@ export class PrefixIndex {
   readonly #tokens: Int32Array;
   readonly #blockOf: Int32Array; // [numNodes, numUnits]
   readonly #nodeOf: Int32Array; // [numBlocks]
-  readonly #twin: Int32Array; // [numBlocks]: the next younger block with the same contents
+  readonly #twins: TwinRings; // blocks with the same contents
   readonly #unitOf: Uint8Array | undefined; // [numBlocks], when there are several units
   #firstChild: Int32Array; // [numNodes + roots]
   #hash: Int32Array; // [numNodes + roots]
@@ -70,7 +71,7 @@ export class PrefixIndex {
     this.#tokens = new Int32Array(numNodes * tokensPerBlock);
     this.#blockOf = new Int32Array(numNodes * numUnits).fill(NONE);
     this.#nodeOf = new Int32Array(numBlocks).fill(NONE);
-    this.#twin = new Int32Array(numBlocks).fill(NONE);
+    this.#twins = new TwinRings(numBlocks);
     this.#unitOf = numUnits > 1 ? new Uint8Array(numBlocks) : undefined;
     this.#firstChild = new Int32Array(numNodes + 16).map((_, node) => (node < numNodes - 1 ? node + 1 : NONE));
     this.#hash = new Int32Array(numNodes + 16);
@@ -84,8 +85,9 @@ export class PrefixIndex {
   /** Bytes of all arrays except the tokens that prove hits. */
   get bookkeepingBytes(): number {
     const arrays = [this.#parent, this.#nextSibling, this.#previousSibling, this.#hashNext, this.#buckets, this.#hash];
-    const blocks = [this.#blockOf, this.#nodeOf, this.#twin, this.#unitOf, this.#firstChild];
-    return [...arrays, ...blocks].reduce((sum, array) => sum + (array?.byteLength ?? 0), 0);
+    const blocks = [this.#blockOf, this.#nodeOf, this.#unitOf, this.#firstChild];
+    const twins = this.#twins.bookkeepingBytes;
+    return [...arrays, ...blocks].reduce((sum, array) => sum + (array?.byteLength ?? 0), twins);
   }
 
   /** The root of a namespace's tree; made at the first call. */
@@ -153,23 +155,19 @@ export class PrefixIndex {
     const place = node * this.numUnits + unit;
     this.#nodeOf[block] = node;
     if (this.#unitOf !== undefined) this.#unitOf[block] = unit;
-    let older = this.#blockOf[place] as number;
-    if (older < 0) {
-      this.#blockOf[place] = block;
-      return;
-    }
-    for (let twin = this.#twin[older] as number; twin >= 0; twin = this.#twin[older] as number) older = twin;
-    this.#twin[older] = block;
+    const oldest = this.#blockOf[place] as number;
+    if (oldest < 0) this.#blockOf[place] = block;
+    else this.#twins.join(oldest, block);
   }
 
   /** Forgets what `block` holds; a younger twin takes its place. Returns the node it was at. */
   detach(block: number): number {
     const node = this.#nodeOf[block] as number;
     const place = node * this.numUnits + this.unitOf(block);
-    const younger = this.#twin[block] as number;
-    if (this.#blockOf[place] === block) this.#blockOf[place] = younger;
-    else this.#unlinkTwin(this.#blockOf[place] as number, block);
-    this.#twin[block] = NONE;
+    if (this.#twins.has(block)) {
+      if (this.#blockOf[place] === block) this.#blockOf[place] = this.#twins.younger(block);
+      this.#twins.leave(block);
+    } else this.#blockOf[place] = NONE;
     this.#nodeOf[block] = NONE;
     return node;
   }
@@ -191,14 +189,14 @@ export class PrefixIndex {
 
   /** The next younger block with the same contents, or -1. */
   twinOf(block: number): number {
-    return this.#twin[block] as number;
+    if (!this.#twins.has(block)) return NONE;
+    const younger = this.#twins.younger(block);
+    return younger === this.blockOf(this.nodeOf(block), this.unitOf(block)) ? NONE : younger;
   }
 
   /** Whether another block holds the same tokens at the same place. */
   hasTwin(block: number): boolean {
-    return (
-      (this.#twin[block] as number) >= 0 || this.blockOf(this.#nodeOf[block] as number, this.unitOf(block)) !== block
-    );
+    return this.#twins.has(block);
   }
 
   /** The parent of a node: a node or, from `numNodes`, the root of a namespace. */
@@ -228,12 +226,6 @@ export class PrefixIndex {
   tokensOf(node: number): Int32Array {
     const start = node * this.tokensPerBlock;
     return this.#tokens.subarray(start, start + this.tokensPerBlock);
-  }
-
-  #unlinkTwin(first: number, block: number): void {
-    let older = first;
-    while (this.#twin[older] !== block) older = this.#twin[older] as number;
-    this.#twin[older] = this.#twin[block] as number;
   }
 
   #keep(node: number, tokens: Int32Array, start: number, size: number): void {
