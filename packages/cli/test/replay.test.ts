@@ -7,12 +7,14 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { naiveLru } from "./naive-lru.ts";
 import { kv, kvJson } from "./run-kv.ts";
-import { AZURE, mooncakeLines, SLICE } from "./traces.ts";
+import { AZURE, mooncakeLines, promptTokens, SLICE } from "./traces.ts";
 
 const folder = mkdtempSync(path.join(tmpdir(), "kv-replay-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 interface ReplayJson {
+  readonly peakHeldBlocks: number;
+  readonly tokens: { readonly reused: number };
   readonly blocks: { readonly requested: number; readonly hit: number; readonly evicted: number };
   readonly numBlocks: number;
   readonly poolBytes: number | null;
@@ -156,6 +158,49 @@ test("lru agrees with the simulator on random traces", () => {
   );
 });
 
+describe("models with several kinds of layers", () => {
+  const options = ["--blocks", "16000", "--sequences", "32", "--requests", "60"];
+
+  test.each(["gpt-oss-20b", "gemma-3-27b-it", "qwen3-next-80b-a3b-instruct"])("%s takes what kv size says", (model) => {
+    const planned = ["--context", String((16_000 / 32) * 16), "--sequences", "32", "--block", "16"];
+    const { totalBytes } = kvJson(["size", model, ...planned]).json as { readonly totalBytes: number };
+    expect(replay(SLICE, "--model", model, ...options).poolBytes).toBe(totalBytes);
+  });
+
+  test("latents take what kv size says of a block", () => {
+    const { totalBytes } = kvJson(["size", "deepseek-v3", "--context", "512"]).json as { readonly totalBytes: number };
+    expect(replay(SLICE, "--model", "deepseek-v3", ...options).poolBytes).toBe(16_000 * totalBytes);
+  });
+
+  test("windows give back what they have left", () => {
+    const { peakHeldBlocks } = replay(SLICE, "--model", "gpt-oss-20b", ...options);
+    const longest = Math.max(...promptTokens(SLICE, 60));
+    // Half of the layers hold all tokens; the others the last 128 and the part of a prompt that is computed.
+    const inWindows = Math.ceil((2048 + 128) / 16) + 1;
+    expect(peakHeldBlocks).toBeGreaterThan(Math.ceil(longest / 16));
+    expect(peakHeldBlocks).toBeLessThanOrEqual(Math.ceil(longest / 16) + inWindows);
+  });
+
+  test.each(["sequential", "timed"])("states are found again where a copy was kept: %s", (mode) => {
+    const prompt = { input_length: 5000, output_length: 1, hash_ids: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] };
+    const lines = [0, 60_000].map((timestamp) => JSON.stringify({ timestamp, ...prompt }));
+    const trace = fileOf("states.jsonl", lines.join("\n"));
+    const found = (...args: string[]): number => {
+      const model = ["--mode", mode, "--model", "qwen3-next-80b-a3b-instruct", "--blocks", "4096"];
+      return replay(trace, ...model, "--sequences", "8", ...args).tokens.reused;
+    };
+    expect(found()).toBe(4096);
+    expect(found("--checkpoint", "1600")).toBe(4800);
+  });
+
+  test("states are kept at multiples of a block only", () => {
+    const model = ["--model", "qwen3-next-80b-a3b-instruct", "--blocks", "4096"];
+    const { status, stderr } = kv(["replay", SLICE, ...model, "--checkpoint", "100"]);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/checkpointTokens .*100.*multiple of 16/s);
+  });
+});
+
 describe("in the memory of a device", () => {
   test.each(["lru", "reuse-rate", "priority"])(
     "decides as without memory, and reads back what was written: %s",
@@ -172,6 +217,8 @@ describe("in the memory of a device", () => {
     ["timed", "gpt-oss-20b"],
     ["timed", "qwen2.5-0.5b"],
     ["timed", "deepseek-v3"],
+    ["sequential", "qwen3-next-80b-a3b-instruct"],
+    ["timed", "qwen3-next-80b-a3b-instruct"],
   ])("%s, with the layers of %s", (mode, model) => {
     const args = [AZURE, "--mode", mode, "--model", model, "--blocks", "640", "--sequences", "4", "--requests", "12"];
     expect(replay(...args, "--device", "host", "--sample", "1").device).toMatchObject({ isSame: true, wrong: [] });

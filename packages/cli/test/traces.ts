@@ -32,3 +32,9 @@ function jsonLine(line: string): string {
     hash_ids: ids,
   });
 }
+
+/** How long the first prompts of a Mooncake file are. */
+export function promptTokens(file: string, most: number): number[] {
+  const lines = gunzipSync(readFileSync(file)).toString().trim().split("\n").slice(0, most);
+  return lines.map((line) => (JSON.parse(line) as { input_length: number }).input_length);
+}

@@ -28,6 +28,7 @@ interface ReplayOptions {
   readonly model?: string;
   readonly dtype: KvDtype;
   readonly sequences: number;
+  readonly checkpoint?: number;
   readonly prefillRate: number;
   readonly decodeRate: number;
   readonly maxSequences: number;
@@ -41,6 +42,9 @@ interface ReplayOptions {
 
 /** Tokens of a block when requests live together, where nothing else is said: what engines use. */
 const TIMED_BLOCK = 16;
+
+/** Tokens between kept states, up to a whole block: as many as of a prompt are computed at a time. */
+const CHECKPOINT = 2048;
 
 /** `kv replay`: what a trace of real traffic finds in a cache. */
 export const addReplay: AddCommand = (program, terminal, finish) => {
@@ -67,6 +71,7 @@ export const addReplay: AddCommand = (program, terminal, finish) => {
     .option("--model <model>", "a preset, config.json or GGUF file: bytes of the pool, and its kinds of layers")
     .addOption(new Option("--dtype <dtype>", "type of the stored elements").choices(KV_DTYPES).default("fp16"))
     .option("--sequences <count>", "sequences that a pool with windows or states is planned for", parseCount, 16)
+    .option("--checkpoint <tokens>", "keep states for reuse every so many tokens (default: about 2048)", parseCount)
     .option("--prefill-rate <tokens/s>", "timed: prompt tokens computed per second", parseRate, 20_000)
     .option("--decode-rate <tokens/s>", "timed: tokens per second of each answer", parseRate, 33)
     .option("--max-sequences <count>", "timed: most sequences at once", parseCount, 256)
@@ -103,14 +108,15 @@ async function replay(file: string, options: ReplayOptions, terminal: Terminal):
 }
 
 async function requestOf(file: string, options: ReplayOptions): Promise<ReplayRequest> {
-  const { model: modelName, blockSize, requests, sweep, ...same } = options;
+  const { model: modelName, blockSize, checkpoint, requests, sweep, ...same } = options;
   const model = modelName === undefined ? undefined : await findReplayModel(modelName);
   const trace = await readTraceFile(file, requests);
   const byIds = options.mode === "sequential" && (model === undefined || model.isUniform);
   const tokensPerBlock = blockSize ?? (byIds ? trace.tokensPerId : TIMED_BLOCK);
+  const checkpointTokens = checkpoint ?? Math.ceil(CHECKPOINT / tokensPerBlock) * tokensPerBlock;
   // A report has the curve of hit rate against pool size whether or not it was asked for.
   const sizes = sweep === true || (sweep === undefined && options.html !== undefined) ? "auto" : sweep;
-  return { ...same, name: file, trace, model, tokensPerBlock, sweep: sizes };
+  return { ...same, name: file, trace, model, tokensPerBlock, checkpointTokens, sweep: sizes };
 }
 
 function failureOf({ replayed, device }: ReplayResult): Parameters<typeof writeFailure>[1] | undefined {

@@ -86,7 +86,7 @@ class ReplayMemory implements Disposable {
   }
 
   #config({ numBlocks }: BlockManagerOptions): Parameters<typeof PagedKVCache.allocate>[1] {
-    const { model, tokensPerBlock, dtype, sequences } = this.#request;
+    const { model, tokensPerBlock, dtype } = this.#request;
     const shape: ModelShape = model?.shape ?? DEFAULT_SHAPE;
     if (countsByIds(this.#request)) {
       return { shape: widened(shape, tokensPerBlock), tokens: numBlocks, tokensPerBlock: 1, format: dtype };
@@ -95,7 +95,6 @@ class ReplayMemory implements Disposable {
       return { shape, tokens: numBlocks * tokensPerBlock, tokensPerBlock, format: dtype };
     }
     const blocks = this.#request.blocks as number; // a pool of several kinds of layers has a size
-    const { tokens } = layeredPool(model, blocks, sequences, tokensPerBlock, dtype);
-    return { shape, tokens, sequences, tokensPerBlock, format: dtype };
+    return layeredPool(model, blocks, this.#request).config;
   }
 }

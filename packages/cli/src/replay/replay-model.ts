@@ -1,7 +1,8 @@
-import { pagedLayout } from "@kv/cache";
+import { type ModelPagedConfig, pagedLayout } from "@kv/cache";
 import { type KvDtype, type ModelShape, sizeOf } from "@kv/config";
 import type { BlockManagerOptions } from "@kv/paging";
 import { type FoundModel, findModel, withPath } from "../models/find-model.ts";
+import type { ReplayRequest } from "./replay-request.ts";
 
 /** The pool that a replay runs with, as the allocator takes it, and what it takes in memory. */
 export type PoolPlan = Pick<
@@ -39,6 +40,8 @@ export function bytesPerBlock(shape: ModelShape, tokensPerBlock: number, dtype: 
   return sizeOf(shape, { tokens: tokensPerBlock, tokensPerBlock, format: dtype }).totalBytes;
 }
 
+type LayeredPoolOptions = Pick<ReplayRequest, "sequences" | "tokensPerBlock" | "dtype" | "checkpointTokens">;
+
 /**
  * The pool of a model with several kinds of layers: what so many sequences take that have `numBlocks` blocks of tokens
  * together, by the rule `exact`.
@@ -46,20 +49,15 @@ export function bytesPerBlock(shape: ModelShape, tokensPerBlock: number, dtype: 
 export function layeredPool(
   { name, shape }: ReplayModel,
   numBlocks: number,
-  sequences: number,
-  tokensPerBlock: number,
-  dtype: KvDtype,
-): PoolPlan & { readonly tokens: number } {
+  { sequences, tokensPerBlock, dtype: format, checkpointTokens }: LayeredPoolOptions,
+): PoolPlan & { readonly config: ModelPagedConfig } {
   const tokens = Math.max(1, Math.floor(numBlocks / sequences)) * tokensPerBlock;
+  const config = { shape, tokens, sequences, tokensPerBlock, format, checkpointTokens };
   try {
-    const {
-      buffers,
-      groupSpecs: groups,
-      sizeBytes,
-    } = pagedLayout({ shape, tokens, sequences, tokensPerBlock, format: dtype });
+    const { buffers, groupSpecs: groups, sizeBytes } = pagedLayout(config);
     const [first, ...moreSizes] = buffers;
     if (first === undefined) throw new Error("a layout without buffers");
-    return { ...first, moreSizes, groups: [...groups], tokensPerBlock, poolBytes: sizeBytes, tokens };
+    return { ...first, moreSizes, groups: [...groups], tokensPerBlock, poolBytes: sizeBytes, config };
   } catch (error) {
     throw withPath(name, error);
   }

@@ -15,6 +15,8 @@ export interface ReplayRequest {
   readonly dtype: KvDtype;
   /** Sequences that the pool of a model with several kinds of layers is planned for. */
   readonly sequences: number;
+  /** Tokens between the states that are kept for reuse, of a model that has states. */
+  readonly checkpointTokens: number;
   readonly prefillRate: number;
   readonly decodeRate: number;
   readonly maxSequences: number;

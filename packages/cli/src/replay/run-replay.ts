@@ -78,13 +78,13 @@ function replay(
 
 /** The pool of a replay by tokens. @throws InputError */
 export function poolOf(request: ReplayRequest): PoolPlan {
-  const { model, tokensPerBlock, dtype, sequences } = request;
+  const { model, tokensPerBlock, dtype } = request;
   const numBlocks = request.blocks === "unlimited" ? unlimitedBlocks(request) : request.blocks;
   if (model !== undefined && !model.isUniform) {
     if (request.blocks === "unlimited") {
       throw new InputError("--blocks", `${model.name} has several kinds of layers; give --blocks a number`);
     }
-    const { tokens: _, ...pool } = layeredPool(model, numBlocks, sequences, tokensPerBlock, dtype);
+    const { config: _, ...pool } = layeredPool(model, numBlocks, request);
     return pool;
   }
   const blockBytes = model === undefined ? 1 : bytesPerBlock(model.shape, tokensPerBlock, dtype);

@@ -17,7 +17,7 @@ export interface Waiting {
   readonly wasPreempted: boolean;
 }
 
-/** Requests that wait, first come first served; preempted ones come first. Taking and adding cost the same however many wait. */
+/** Requests that wait, first come first served; preempted ones come first. Adding and removing cost the same however many wait. */
 export class WaitingQueue {
   readonly #preempted: Waiting[] = []; // the first is at the end
   readonly #arrived: Waiting[] = [];
@@ -32,9 +32,12 @@ export class WaitingQueue {
     else this.#arrived.push(waiting);
   }
 
-  take(): Waiting | undefined {
-    const preempted = this.#preempted.pop();
-    if (preempted !== undefined || this.#next === this.#arrived.length) return preempted;
-    return this.#arrived[this.#next++];
+  /** Whose turn it is. */
+  get first(): Waiting | undefined {
+    return this.#preempted.at(-1) ?? this.#arrived[this.#next];
+  }
+
+  removeFirst(): void {
+    if (this.#preempted.pop() === undefined) this.#next++;
   }
 }

@@ -61,6 +61,26 @@ describe("when blocks run out", () => {
   });
 });
 
+const ALL = { name: "all", kind: "full" } as const;
+
+describe("with states, of which a sequence needs one from its beginning", () => {
+  const groups = [ALL, { name: "state", kind: "state", checkpointTokens: 20, sizeClass: 1 } as const];
+  const pool = { ...POOL, groups, moreSizes: [{ numBlocks: 2, bytesPerBlock: 8 }] };
+
+  test("those that come wait for one", () => {
+    const requests = [1, 2, 3, 4].map(() => ({ promptTokens: 30, outputTokens: 5 }));
+    const report = replayTimed(traceOf(...requests), pool);
+    expect(report).toMatchObject({ peakSequences: 2, rejected: 0, preemptions: 0, tokens: { output: 20 } });
+  });
+
+  test("all are rejected where there is none", () => {
+    const requests = [1, 2].map(() => ({ promptTokens: 30, outputTokens: 5 }));
+    const groups = [ALL, { name: "a", kind: "state" }, { name: "b", kind: "state" }] as const;
+    const report = replayTimed(traceOf(...requests), { ...POOL, numBlocks: 1, groups: [...groups] });
+    expect(report).toMatchObject({ rejected: 2, tokens: { output: 0 } });
+  });
+});
+
 test("empty prompts and answers end", () => {
   expect(replayTimed(traceOf({}, { outputTokens: 3 }, { promptTokens: 3 }), POOL)).toMatchObject({
     tokens: { prompt: 3, output: 3, reused: 0 },
@@ -75,18 +95,26 @@ test("windows give blocks back while a prompt is computed", () => {
   expect(replayTimed(traceOf(request), { ...POOL, numBlocks: 600 }).peakHeldBlocks).toBe(500);
 });
 
+const GROUPS = [
+  [ALL],
+  [ALL, { name: "window", kind: "sliding", windowTokens: 10 }],
+  [ALL, { name: "state", kind: "state", checkpointTokens: 8 }],
+] as const;
+
 test("every token is computed in its order, whatever the pool, and the bookkeeping holds", () => {
   fc.assert(
     fc.property(
       randomTrace,
       fc.integer({ min: 3, max: 60 }),
       fc.constantFrom(...POLICY_NAMES),
-      (trace, numBlocks, policy) => {
+      fc.constantFrom(...GROUPS),
+      (trace, numBlocks, policy, groups) => {
         const managers: BlockManager[] = [];
         const placed = new Map<BlockTable, number>();
         const report = replayTimed(trace, {
           numBlocks,
           policy,
+          groups: [...groups],
           tokensPerBlock: 4,
           prefillTokensPerSecond: 400,
           observer: {

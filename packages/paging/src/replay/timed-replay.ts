@@ -1,6 +1,8 @@
 import type { BlockManager, BlockManagerOptions } from "../block-manager.ts";
+import type { BlockTable } from "../block-table.ts";
 import { checkInteger } from "../check.ts";
 import { InvalidOptionError, OutOfBlocksError } from "../errors.ts";
+import { checkpointAfter } from "./checkpoint-after.ts";
 import { plainPool, type ReplayObserver } from "./replay-pool.ts";
 import type { ReplayProgress, TimedReplayReport } from "./replay-report.ts";
 import { ReplayTotals } from "./replay-totals.ts";
@@ -40,6 +42,7 @@ class TimedReplay {
   readonly #stepMs: number;
   readonly #prefillPerStep: number;
   readonly #maxSequences: number;
+  readonly #checkpointAfter: (position: number) => number;
   readonly #firstTokenMs: number[] = [];
   #running: Running[] = [];
   /** Blocks ran out: nobody is admitted until one of the running sequences has ended. */
@@ -59,6 +62,7 @@ class TimedReplay {
     this.#prefillPerStep = Math.max(1, Math.floor((rate * stepMs) / 1000));
     this.#maxSequences = checkInteger("maxSequences", maxSequences, 1);
     this.#manager = (this.#observer.makePool ?? plainPool)({ ...pool, clock: () => this.#nowMs });
+    this.#checkpointAfter = checkpointAfter(options.groups);
     const { tokensPerBlock, policy } = options;
     const requests = trace.requests.length;
     this.#totals = new ReplayTotals({ manager: this.#manager, requests, tokensPerBlock, policy, onProgress });
@@ -112,16 +116,31 @@ class TimedReplay {
 
   #admit(): Running | undefined {
     if (this.#isBlocked || this.#numAlive() >= this.#maxSequences) return undefined;
-    const waiting = this.#waiting.take();
-    if (waiting === undefined) return undefined;
-    const running = this.#begin(waiting);
-    this.#running.push(running);
-    return running;
+    for (let waiting = this.#waiting.first; waiting !== undefined; waiting = this.#waiting.first) {
+      const running = this.#begin(waiting);
+      this.#isBlocked = running === undefined && this.#numAlive() > 0;
+      if (this.#isBlocked) return undefined;
+      this.#waiting.removeFirst();
+      if (running === undefined) {
+        this.#rejected++;
+        continue;
+      }
+      this.#running.push(running);
+      return running;
+    }
+    return undefined;
   }
 
-  #begin({ request, generated, wasPreempted }: Waiting): Running {
+  /** Undefined when there is no room for its states. */
+  #begin({ request, generated, wasPreempted }: Waiting): Running | undefined {
     const tokens = this.#tokensOf(request, generated);
-    const table = this.#manager.openSequence(tokens, { storeOn: "commit" });
+    let table: BlockTable;
+    try {
+      table = this.#manager.openSequence(tokens, { storeOn: "commit" });
+    } catch (error) {
+      if (!(error instanceof OutOfBlocksError)) throw error;
+      return undefined;
+    }
     const running = { request, table, tokens, generated };
     this.#observer.onBegin?.(request, table);
     if (!wasPreempted) this.#count(running);
@@ -148,13 +167,17 @@ class TimedReplay {
   /** Returns how many tokens were computed, at most `most`; the last of a prompt gives the first of the answer. */
   #prefillSome(running: Running, most: number): number {
     const { table, tokens } = running;
-    const from = table.length;
-    const to = Math.min(from + most, tokens.length);
     if (isPrefilled(running) && running.generated > 0) return 0;
-    if (to > from && !this.#place(running, () => table.append(tokens.subarray(from, to)))) return 0;
-    this.#computed(running, from);
+    const begin = table.length;
+    const end = Math.min(begin + most, tokens.length);
+    while (table.length < end) {
+      const from = table.length;
+      const to = Math.min(end, this.#checkpointAfter(from));
+      if (!this.#place(running, () => table.append(tokens.subarray(from, to)))) return from - begin;
+      this.#computed(running, from);
+    }
     if (isPrefilled(running)) this.#answer(running);
-    return to - from;
+    return end - begin;
   }
 
   /** Places the newest token of an answer and computes the next. */

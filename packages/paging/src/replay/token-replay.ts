@@ -2,6 +2,7 @@ import type { BlockManager, BlockManagerOptions } from "../block-manager.ts";
 import type { BlockTable } from "../block-table.ts";
 import { checkInteger } from "../check.ts";
 import { OutOfBlocksError } from "../errors.ts";
+import { checkpointAfter } from "./checkpoint-after.ts";
 import { plainPool, type ReplayObserver } from "./replay-pool.ts";
 import type { ReplayProgress, ReplayReport } from "./replay-report.ts";
 import { ReplayTotals } from "./replay-totals.ts";
@@ -30,6 +31,8 @@ export function replayTokens(trace: Trace, options: TokenReplayOptions): ReplayR
   const manager = (observer.makePool ?? plainPool)({ ...managing, clock: () => nowMs });
   const { policy, tokensPerBlock } = options;
   const totals = new ReplayTotals({ manager, requests: trace.requests.length, tokensPerBlock, policy, onProgress });
+  const nextCheckpoint = checkpointAfter(options.groups);
+  const endOfChunk = (from: number): number => Math.min(from + chunkTokens, nextCheckpoint(from));
   let buffer = new Int32Array(1024);
   trace.requests.forEach((request, i) => {
     nowMs = Math.max(nowMs, request.arrivalMs);
@@ -38,7 +41,7 @@ export function replayTokens(trace: Trace, options: TokenReplayOptions): ReplayR
     const prompt = buffer.subarray(0, request.promptTokens);
     const table = manager.openSequence(prompt);
     observer.onBegin?.(i, table);
-    appendChunks(table, i, prompt, chunkTokens, totals, observer);
+    appendChunks(table, i, prompt, endOfChunk, totals, observer);
     count(request, table, manager, totals, nowMs);
     observer.onEnd?.(i, table);
     table.dispose();
@@ -51,14 +54,14 @@ function appendChunks(
   table: BlockTable,
   request: number,
   prompt: Int32Array,
-  chunkTokens: number,
+  endOfChunk: (from: number) => number,
   totals: ReplayTotals,
   observer: ReplayObserver,
 ): void {
   try {
     while (table.length < prompt.length) {
       const from = table.length;
-      table.append(prompt.subarray(from, Math.min(from + chunkTokens, prompt.length)));
+      table.append(prompt.subarray(from, Math.min(endOfChunk(from), prompt.length)));
       observer.onCompute?.(request, table, from, table.length);
       totals.measurePool();
     }
