@@ -70,6 +70,9 @@ class Stream {
   /// Copies to ordinary host memory; blocks until it is there.
   virtual void download(void* to, const void* from, size_t bytes) = 0;
   virtual void launch(const KernelCall& call) = 0;
+  /// Device memory with no particular contents for the kernels that are queued next on this stream. It stays where it
+  /// is for as long as the stream lives, so that a captured graph can use it; null where the host is the device.
+  virtual void* workspace(size_t) { return nullptr; }
   virtual void record(Event& event) = 0;
   virtual void wait(Event& event) = 0;
   virtual void synchronize() = 0;  ///< blocks; throws what the work threw

@@ -118,6 +118,8 @@ CudaStream::~CudaStream() {
     thread_.join();
   }
   context_->try_make_current();
+  // The driver waits for the work that uses it.
+  for (const cuda::DevicePtr each : workspaces_) context_->driver().MemFree(each);
   context_->driver().StreamDestroy(handle_);
 }
 
@@ -160,6 +162,21 @@ void CudaStream::launch(const KernelCall& call) {
   context_->driver().check(context_->driver().LaunchKernel(function, blocks[0], blocks[1], blocks[2], call.num_threads,
                                                            1, 1, call.shared_bytes, handle_, params, nullptr),
                            "cuLaunchKernel");
+}
+
+void* CudaStream::workspace(size_t bytes) {
+  if (bytes > workspace_bytes_) {
+    context_->make_current();
+    const auto& driver = context_->driver();
+    // At least twice the last one, that all of them together are at most twice the largest.
+    const size_t wanted = std::max(bytes, 2 * workspace_bytes_);
+    workspaces_.reserve(workspaces_.size() + 1);
+    cuda::DevicePtr address = 0;
+    driver.check(driver.MemAlloc(&address, wanted), "cuMemAlloc");
+    workspaces_.push_back(address);
+    workspace_bytes_ = wanted;
+  }
+  return workspaces_.empty() ? nullptr : reinterpret_cast<void*>(workspaces_.back());
 }
 
 void CudaStream::record(Event& event) {

@@ -76,6 +76,7 @@ class CudaStream : public Stream {
   void upload(void* to, const void* from, size_t bytes) override;
   void download(void* to, const void* from, size_t bytes) override;
   void launch(const KernelCall& call) override;
+  void* workspace(size_t bytes) override;
   void record(Event& event) override;
   void wait(Event& event) override;
   void synchronize() override;
@@ -102,6 +103,9 @@ class CudaStream : public Stream {
 
   std::shared_ptr<CudaContext> context_;
   cuda::StreamHandle handle_ = nullptr;
+  /// Memory that work of this stream, or a graph of it, may still use: a larger one does not end a smaller one.
+  std::vector<cuda::DevicePtr> workspaces_;
+  size_t workspace_bytes_ = 0;  // of the last one, the largest
   std::shared_ptr<Waiter> waiter_ = std::make_shared<Waiter>();
   std::thread thread_;
 };

@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/attention_math.h"
 #include "kernels/prefill_attention/prefill_attention_tiles.h"
 
 // For every type, width and alignment on every GPU; no tensor cores. One warp per query row of a head, four rows per
@@ -7,16 +8,6 @@
 namespace kv {
 
 constexpr int kPlainColumns = 8;  // of a lane: the widest values have 256
-
-__device__ inline float warp_max(float value) {
-  for (int distance = 16; distance > 0; distance /= 2) value = fmaxf(value, __shfl_xor_sync(~0u, value, distance));
-  return value;
-}
-
-__device__ inline float warp_sum(float value) {
-  for (int distance = 16; distance > 0; distance /= 2) value += __shfl_xor_sync(~0u, value, distance);
-  return value;
-}
 
 /// The logit of one key, or -infinity.
 __device__ inline float plain_logit(const PrefillAttentionParams& p, const std::byte* query, const std::byte* key) {

@@ -1,9 +1,7 @@
 #pragma once
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include <limits>
 
+#include "kernels/attention_math.h"
 #include "kernels/prefill_attention/prefill_attention_tiles.h"
 
 namespace kv {
@@ -11,34 +9,7 @@ namespace kv {
 // A thread's part of a product of the tensor cores: of two rows, eight apart, two neighbouring columns of every eight.
 // scores[g][0..1] are columns 8 g + 2 (lane % 4) + 0..1 of row lane / 4, scores[g][2..3] those of row lane / 4 + 8.
 
-constexpr float kLog2E = 1.4426950408889634f;
-constexpr float kLn2 = 0.6931471805599453f;
-constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr int32_t kMostNegative = std::numeric_limits<int32_t>::min();
-
-/// Two elements in one word, the first in the low half, rounded to nearest.
-template <Dtype dtype>
-__device__ inline uint32_t pack_pair(float first, float second) {
-  uint32_t pair;
-  if constexpr (dtype == Dtype::bf16) {
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
-  } else {
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
-  }
-  return pair;
-}
-
-__device__ inline float fast_exp2(float x) {
-  float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
-  return result;
-}
-
-/// cap * tanh(x / cap), to about six digits: the hardware's own tanh has three.
-__device__ inline float soft_capped(float x, float cap) {
-  const float twice = fast_exp2(x / cap * (2 * kLog2E));
-  return cap - __fdividef(2 * cap, twice + 1);
-}
 
 /// The running softmax of a thread's two rows.
 struct SoftmaxRows {

@@ -1,0 +1,219 @@
+#pragma once
+#include "kernels/attention_math.h"
+#include "kernels/decode_attention/decode_attention_cuda.h"
+
+// What the decode kernels share: which thread block takes which piece of work, what a row sees, and how the results of
+// a thread block's warps become one.
+
+namespace kv {
+
+/// Some rows of one KV head over one chunk of a sequence, for one thread block. A row is a query token and one of the
+/// query heads that share the KV head, in this order.
+struct DecodeItem {
+  int32_t sequence;
+  int32_t kv_head;
+  int32_t first_row;
+  int32_t num_rows;
+  int32_t chunk;       // among those of the sequence
+  int32_t num_chunks;  // of the sequence
+  int32_t begin;       // positions to attend to
+  int32_t end;
+  int32_t length;  // of the sequence
+};
+
+/// Gives the thread blocks their items one by one. Neighbours take the heads of the same tokens, which lie side by
+/// side in most caches.
+template <int kRows>
+class DecodeItems {
+ public:
+  /// All threads of the thread block together.
+  __device__ explicit DecodeItems(const DecodeKernelParams& params) : params_(params) {
+    __shared__ int32_t chunks_before[kMostSequences + 1];
+    __shared__ int32_t chunks_of_warp[kDecodeWarps];
+    chunks_before_ = chunks_before;
+    constexpr int kRounds = kMostSequences / kDecodeThreads;
+    const int32_t thread = threadIdx.x;
+    int32_t counts[kRounds];
+#pragma unroll
+    for (int round = 0; round < kRounds; ++round) {
+      const int32_t index = round * kDecodeThreads + thread;
+      counts[round] = index < params.num_sequences
+                          ? ChunksOfSequence::of(params.attention, params.first_sequence + index).num_chunks
+                          : 0;
+    }
+    int32_t before = 0;
+    for (int round = 0; round < kRounds && round * kDecodeThreads < params.num_sequences; ++round) {
+      int32_t count = 0;
+#pragma unroll
+      for (int i = 0; i < kRounds; ++i) {
+        if (i == round) count = counts[i];
+      }
+      int32_t to_here = count;
+      for (int32_t distance = 1; distance < 32; distance *= 2) {
+        const int32_t other = __shfl_up_sync(~0u, to_here, distance);
+        if (thread % 32 >= distance) to_here += other;
+      }
+      if (thread % 32 == 31) chunks_of_warp[thread / 32] = to_here;
+      __syncthreads();
+      int32_t total = 0;
+      for (int warp = 0; warp < kDecodeWarps; ++warp) {
+        if (warp == thread / 32) to_here += before + total;
+        total += chunks_of_warp[warp];
+      }
+      chunks_before[round * kDecodeThreads + thread] = to_here - count;
+      before += total;
+      __syncthreads();
+    }
+    if (thread == 0) chunks_before[params.num_sequences] = before;
+    __syncthreads();
+    const DecodeAttentionParams& p = params.attention;
+    rows_ = p.query_length * p.query_heads_per_kv_head();
+    passes_ = (rows_ + kRows - 1) / kRows;
+    num_items_ = int64_t{before} * p.view.num_kv_heads * passes_;
+  }
+
+  __device__ int64_t count() const { return num_items_; }
+
+  __device__ DecodeItem operator[](int64_t index) const {
+    const DecodeAttentionParams& p = params_.attention;
+    const int32_t pass = static_cast<int32_t>(index % passes_);
+    index /= passes_;
+    const int32_t kv_head = static_cast<int32_t>(index % p.view.num_kv_heads);
+    const int32_t chunk_of_all = static_cast<int32_t>(index / p.view.num_kv_heads);
+    int32_t first = 0;
+    int32_t past = params_.num_sequences;
+    while (past - first > 1) {
+      const int32_t middle = (first + past) / 2;
+      (chunks_before_[middle] <= chunk_of_all ? first : past) = middle;
+    }
+    const int32_t sequence = params_.first_sequence + first;
+    const ChunksOfSequence chunks = ChunksOfSequence::of(p, sequence);
+    const int32_t chunk = chunk_of_all - chunks_before_[first];
+    const int64_t begin = int64_t{chunks.first_chunk + chunk} << chunks.shift;
+    const int64_t end_of_chunk = begin + (int64_t{1} << chunks.shift);
+    return {sequence,
+            kv_head,
+            pass * kRows,
+            min(rows_ - pass * kRows, kRows),
+            chunk,
+            chunks.num_chunks,
+            static_cast<int32_t>(max(begin, chunks.begin)),
+            static_cast<int32_t>(min(end_of_chunk, chunks.length)),
+            static_cast<int32_t>(chunks.length)};
+  }
+
+ private:
+  const DecodeKernelParams& params_;
+  int32_t* chunks_before_;
+  int32_t rows_;
+  int32_t passes_;
+  int64_t num_items_;
+};
+
+/// Where a row of an item stands: its query token and its query head.
+struct DecodeRow {
+  int32_t query_token;
+  int32_t query_head;
+
+  __device__ DecodeRow(const DecodeAttentionParams& p, const DecodeItem& item, int32_t row) {
+    const int32_t heads = p.query_heads_per_kv_head();
+    query_token = (item.first_row + row) / heads;
+    query_head = item.kv_head * heads + (item.first_row + row) % heads;
+  }
+};
+
+/// What a row sees, and what its place adds to its logits.
+struct RowSight {
+  int32_t begin;          // of the positions it sees
+  uint32_t query_tokens;  // bit j: sees query token j
+  int32_t query_position;
+  float slope_log2;
+
+  /// Of a row past the last one: sees nothing.
+  __device__ RowSight() : begin(INT32_MAX), query_tokens(0), query_position(0), slope_log2(0) {}
+
+  __device__ RowSight(const DecodeAttentionParams& p, const DecodeItem& item, const DecodeRow& row) : RowSight() {
+    query_position = item.length - p.query_length + row.query_token;
+    if (query_position < 0) return;
+    begin = static_cast<int32_t>(p.window_begin(query_position));
+    query_tokens =
+        p.query_masks == nullptr
+            ? (2u << row.query_token) - 1
+            : static_cast<uint32_t>(p.query_masks[item.sequence * int64_t{p.query_length} + row.query_token]);
+    if (p.alibi_slopes != nullptr) slope_log2 = p.alibi_slopes[row.query_head] * kLog2E;
+  }
+
+  /// Whether it sees a position of the sequence, whose query tokens begin at `first_query`.
+  __device__ bool sees(int32_t position, int32_t first_query) const {
+    return position >= begin && (position < first_query || (query_tokens >> (position - first_query) & 1) != 0);
+  }
+};
+
+/// A logit in base 2 from a product of query and key.
+__device__ inline float decode_logit_log2(const DecodeAttentionParams& p, const RowSight& row, float product,
+                                          int32_t position) {
+  float logit = product * p.softmax_scale;
+  if (p.soft_cap != 0) logit = p.soft_cap * tanhf(logit / p.soft_cap);
+  return fmaf(row.slope_log2, static_cast<float>(position - row.query_position), logit * kLog2E);
+}
+
+/// The results of a thread block's warps in shared memory.
+struct WarpResults {
+  float* outputs;  // [warps, rows, pitch]
+  float* sums;     // [warps, rows, 2], as `DecodeKernelParams::partial_sums`
+  int32_t rows;
+  int32_t pitch;
+
+  __device__ float* output(int warp, int row) const { return outputs + (warp * rows + row) * pitch; }
+  __device__ float* sum(int warp, int row) const { return sums + (warp * rows + row) * 2; }
+};
+
+/// Writes one element of a finished row, and of its first element's thread the log-sum-exp. `output` and `sum` are
+/// relative to 2^greatest.
+__device__ inline void store_decode_output(const DecodeAttentionParams& p, int64_t row, int32_t query_head,
+                                           int32_t column, float output, float greatest, float sum) {
+  const float sink = p.sinks == nullptr ? kMinusInfinity : p.sinks[query_head] * kLog2E;
+  const float base = fmaxf(greatest, sink);
+  // What is not a number compares with nothing, and is to come through.
+  const bool is_empty = base == kMinusInfinity && sum == 0;
+  const float shift = is_empty ? 0 : base;
+  const float factor = greatest == kMinusInfinity ? 0 : exp2f(greatest - shift);
+  const float denominator = fmaf(sum, factor, exp2f(sink - shift));
+  std::byte* to = p.output + row * p.value_dim * element_bytes(p.output_dtype);
+  store_element(p.output_dtype, to, column, denominator == 0 ? 0 : output * (factor / denominator));
+  if (column == 0 && p.log_sum_exp != nullptr) p.log_sum_exp[row] = (shift + log2f(denominator)) * kLn2;
+}
+
+/// Adds up what the warps have, in their order; stores it as the result of a sequence of one chunk, or as a partial
+/// one. All threads together; between two of these lies a barrier.
+__device__ inline void store_item(const DecodeKernelParams& params, const DecodeItem& item,
+                                  const WarpResults& results) {
+  const DecodeAttentionParams& p = params.attention;
+  for (int32_t i = threadIdx.x; i < item.num_rows * p.value_dim; i += kDecodeThreads) {
+    const int32_t row = i / p.value_dim;
+    const int32_t column = i % p.value_dim;
+    float greatest = kMinusInfinity;
+#pragma unroll
+    for (int warp = 0; warp < kDecodeWarps; ++warp) greatest = fmaxf(greatest, results.sum(warp, row)[0]);
+    const float shift = greatest == kMinusInfinity ? 0 : greatest;
+    float output = 0;
+    float sum = 0;
+#pragma unroll
+    for (int warp = 0; warp < kDecodeWarps; ++warp) {
+      const float factor = exp2f(results.sum(warp, row)[0] - shift);
+      output = fmaf(factor, results.output(warp, row)[column], output);
+      sum = fmaf(factor, results.sum(warp, row)[1], sum);
+    }
+    const DecodeRow place(p, item, row);
+    const int64_t row_of_all = p.row_of(item.sequence, place.query_token, place.query_head);
+    if (item.num_chunks == 1) {
+      store_decode_output(p, row_of_all, place.query_head, column, output, greatest, sum);
+      continue;
+    }
+    const int64_t partial = params.partial_of(row_of_all, item.chunk);
+    params.partial_outputs[partial * p.value_dim + column] = output;
+    if (column == 0) *reinterpret_cast<float2*>(params.partial_sums + 2 * partial) = {greatest, sum};
+  }
+}
+
+}  // namespace kv
