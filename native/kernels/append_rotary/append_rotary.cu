@@ -6,10 +6,11 @@ namespace kv {
 // memory. Then they rotate the query's heads, then the key's, two words at a time that have each other's partners, and
 // copy the value's words.
 
-// Loads and stores of elements, by the conversions of the hardware where every architecture has them.
-template <Dtype dtype>
+// Loads and stores of elements, by the conversions of the hardware where every architecture has them. Not for elements
+// that are loaded and stored byte by byte: on sm_90 ptxas 13.0 loses the low byte of an fp16 there.
+template <Dtype dtype, bool is_wide>
 __device__ float number_of(typename Element<dtype>::Stored stored) {
-  if constexpr (dtype == Dtype::fp16) {
+  if constexpr (dtype == Dtype::fp16 && is_wide) {
     float number;
     asm("cvt.f32.f16 %0, %1;" : "=f"(number) : "h"(stored));
     return number;
@@ -18,9 +19,9 @@ __device__ float number_of(typename Element<dtype>::Stored stored) {
   }
 }
 
-template <Dtype dtype>
+template <Dtype dtype, bool is_wide>
 __device__ typename Element<dtype>::Stored stored_of(float number) {
-  if constexpr (dtype == Dtype::fp16) {
+  if constexpr (dtype == Dtype::fp16 && is_wide) {
     uint16_t stored;
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(stored) : "f"(number));
     return stored;
@@ -64,12 +65,13 @@ struct ElementWord {
 template <typename Word, Dtype dtype>
 __device__ void rotate(ElementWord<Word, dtype>& one, ElementWord<Word, dtype>& other, RotaryStyle style,
                        const float* cosines, const float* sines) {
-  constexpr int n = ElementWord<Word, dtype>::kElements;
+  using Words = ElementWord<Word, dtype>;
+  constexpr int n = Words::kElements;
   float numbers[2 * n];
 #pragma unroll
   for (int i = 0; i < n; ++i) {
-    numbers[i] = number_of<dtype>(one.elements[i]);
-    numbers[n + i] = number_of<dtype>(other.elements[i]);
+    numbers[i] = number_of<dtype, Words::is_wide>(one.elements[i]);
+    numbers[n + i] = number_of<dtype, Words::is_wide>(other.elements[i]);
   }
   float rotated[2 * n];
   if (style == RotaryStyle::half_split) {
@@ -87,8 +89,8 @@ __device__ void rotate(ElementWord<Word, dtype>& one, ElementWord<Word, dtype>& 
   }
 #pragma unroll
   for (int i = 0; i < n; ++i) {
-    one.elements[i] = stored_of<dtype>(rotated[i]);
-    other.elements[i] = stored_of<dtype>(rotated[n + i]);
+    one.elements[i] = stored_of<dtype, Words::is_wide>(rotated[i]);
+    other.elements[i] = stored_of<dtype, Words::is_wide>(rotated[n + i]);
   }
 }
 
