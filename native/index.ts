@@ -233,6 +233,22 @@ export interface Native {
   appendRotary(view: ViewHandle, input: AppendRotaryDescription, stream: StreamHandle): void;
   /** pairs: from, to, from, to, … */
   copyBlocks(view: ViewHandle, pairs: Int32Array, stream: StreamHandle): void;
+  /** Copies blocks one behind the other into `packed`, each its keys [token, head, element] and then its values. */
+  gatherBlocks(
+    view: ViewHandle,
+    blocks: Int32Array,
+    packed: MemoryHandle,
+    packedOffsetBytes: number,
+    stream: StreamHandle,
+  ): void;
+  /** The way back. */
+  scatterBlocks(
+    view: ViewHandle,
+    blocks: Int32Array,
+    packed: MemoryHandle,
+    packedOffsetBytes: number,
+    stream: StreamHandle,
+  ): void;
   decodeAttention(view: ViewHandle, input: DecodeAttentionDescription, stream: StreamHandle): void;
   prefillAttention(view: ViewHandle, input: PrefillAttentionDescription, stream: StreamHandle): void;
   mergeAttention(input: MergeAttentionDescription, stream: StreamHandle): void;

@@ -6,6 +6,7 @@
 #include "binding/functions.h"
 #include "kernels/append/append.h"
 #include "kernels/copy_blocks/copy_blocks.h"
+#include "kernels/gather_blocks/gather_blocks.h"
 
 namespace kv::binding {
 namespace {
@@ -92,17 +93,64 @@ Napi::Value append(const Arguments& args) {
   return args.env().Undefined();
 }
 
-/// Copies may run in any order, so none may see what another writes.
-void require_independent(std::span<const BlockPair> pairs) {
-  std::vector<int32_t> targets(pairs.size());
-  std::transform(pairs.begin(), pairs.end(), targets.begin(), [](const BlockPair& pair) { return pair.to; });
-  std::sort(targets.begin(), targets.end());
-  if (std::adjacent_find(targets.begin(), targets.end()) != targets.end()) {
-    throw invalid_argument("pairs", "write a block twice");
+/// The blocks that a call writes, for as long as it checks them.
+class WrittenBlocks {
+ public:
+  /// Every `step`th of the numbers. A bit for each block of the view, or a sorted list where the bits would be many
+  /// more than the numbers.
+  WrittenBlocks(std::span<const int32_t> numbers, size_t step, int64_t num_blocks) {
+    const size_t num_words = static_cast<size_t>(num_blocks) / 64 + 1;
+    if (num_words > 16 * numbers.size()) {
+      sort(numbers, step);
+      return;
+    }
+    bits_.resize(num_words);
+    for (size_t i = step - 1; i < numbers.size(); i += step) {
+      const auto block = static_cast<uint32_t>(numbers[i]);
+      uint64_t& word = bits_[block / 64];
+      const uint64_t bit = uint64_t{1} << (block % 64);
+      has_twice_ |= (word & bit) != 0;
+      word |= bit;
+    }
   }
-  for (const BlockPair& pair : pairs) {
-    if (std::binary_search(targets.begin(), targets.end(), pair.from)) {
-      throw invalid_argument("pairs", "read block " + std::to_string(pair.from) + ", which they also write");
+
+  bool has_twice() const noexcept { return has_twice_; }
+
+  bool contains(int32_t block) const {
+    if (bits_.empty()) return std::binary_search(sorted_.begin(), sorted_.end(), block);
+    const auto place = static_cast<uint32_t>(block);
+    return (bits_[place / 64] >> (place % 64) & 1) != 0;
+  }
+
+ private:
+  void sort(std::span<const int32_t> numbers, size_t step) {
+    for (size_t i = step - 1; i < numbers.size(); i += step) sorted_.push_back(numbers[i]);
+    std::sort(sorted_.begin(), sorted_.end());
+    has_twice_ = std::adjacent_find(sorted_.begin(), sorted_.end()) != sorted_.end();
+  }
+
+  std::vector<uint64_t> bits_;
+  std::vector<int32_t> sorted_;
+  bool has_twice_ = false;
+};
+
+void require_blocks(std::span<const int32_t> blocks, const KvView& view, const char* argument) {
+  const auto is_outside = [&](int32_t block) { return block < 0 || block >= view.num_blocks; };
+  bool has_outside = false;  // without a way out of the loop, so that the compiler makes vectors of it
+  for (const int32_t block : blocks) has_outside |= is_outside(block);
+  if (!has_outside) return;
+  const int32_t found = *std::find_if(blocks.begin(), blocks.end(), is_outside);
+  throw invalid_argument(argument, "name block " + std::to_string(found) + "; the view has blocks 0 to " +
+                                       std::to_string(view.num_blocks - 1));
+}
+
+/// Copies may run in any order, so none may see what another writes. `numbers`: from, to, from, to, …
+void require_independent(std::span<const int32_t> numbers, const KvView& view) {
+  const WrittenBlocks written(numbers, 2, view.num_blocks);
+  if (written.has_twice()) throw invalid_argument("pairs", "write a block twice");
+  for (size_t i = 0; i < numbers.size(); i += 2) {
+    if (written.contains(numbers[i])) {
+      throw invalid_argument("pairs", "read block " + std::to_string(numbers[i]) + ", which they also write");
     }
   }
 }
@@ -112,14 +160,10 @@ Napi::Value copy_blocks(const Arguments& args) {
   const OpenView& open = args.view(0);
   const auto numbers = args.int32_array(1, "pairs");
   if (numbers.size() % 2 != 0) throw invalid_argument("pairs", "must have an even length: from, to, from, to, …");
-  std::vector<BlockPair> pairs(numbers.size() / 2);
-  for (size_t i = 0; i < pairs.size(); ++i) pairs[i] = {numbers[2 * i], numbers[2 * i + 1]};
-  for (const int32_t block : numbers) {
-    if (block >= 0 && block < open.view.num_blocks) continue;
-    throw invalid_argument("pairs", "name block " + std::to_string(block) + "; the view has blocks 0 to " +
-                                        std::to_string(open.view.num_blocks - 1));
-  }
-  require_independent(pairs);
+  static_assert(sizeof(BlockPair) == 2 * sizeof(int32_t) && alignof(BlockPair) == alignof(int32_t));
+  const std::span pairs(reinterpret_cast<const BlockPair*>(numbers.data()), numbers.size() / 2);
+  require_blocks(numbers, open.view, "pairs");
+  require_independent(numbers, open.view);
   const OpenStream& stream = args.stream(2);
   const ViewMemory copied(open);
   use_checked(*copied.keys, stream, "view");
@@ -128,12 +172,44 @@ Napi::Value copy_blocks(const Arguments& args) {
   return args.env().Undefined();
 }
 
+/// The arguments of gatherBlocks and scatterBlocks: (view, blocks: Int32Array, packed, packedOffsetBytes, stream)
+Napi::Value gather_or_scatter(const Arguments& args, bool is_scatter) {
+  const OpenView& open = args.view(0);
+  const auto blocks = args.int32_array(1, "blocks");
+  require_blocks(blocks, open.view, "blocks");
+  if (is_scatter && WrittenBlocks(blocks, 1, open.view.num_blocks).has_twice()) {
+    throw invalid_argument("blocks", "name a block twice");
+  }
+  const auto& memory = args.memory(2, "packed");
+  const int64_t offset_bytes = args.whole(3, "packedOffsetBytes");
+  const auto num_blocks = static_cast<int64_t>(blocks.size());
+  const size_t bytes = checked_product({num_blocks, packed_block_bytes(open.view)}, "packed");
+  const Region packed{"packed", memory, checked_range(*memory, offset_bytes, bytes, "packed"), bytes};
+  require_apart_of_view(packed, open.view);
+  const OpenStream& stream = args.stream(4);
+  const ViewMemory copied(open);
+  use_all(copied, {&packed}, stream);
+  run_gather_blocks({open.view, blocks, packed.start, is_scatter, memory->kind() == MemoryKind::pinned}, stream.backend,
+                    stream.stream);
+  return args.env().Undefined();
+}
+
+Napi::Value gather_blocks(const Arguments& args) {
+  return gather_or_scatter(args, false);
+}
+
+Napi::Value scatter_blocks(const Arguments& args) {
+  return gather_or_scatter(args, true);
+}
+
 }  // namespace
 
 void export_kernel_functions(Napi::Env env, Napi::Object exports) {
   exports.Set("createView", Napi::Function::New<guarded<create_view>>(env));
   exports.Set("append", Napi::Function::New<guarded<append>>(env));
   exports.Set("copyBlocks", Napi::Function::New<guarded<copy_blocks>>(env));
+  exports.Set("gatherBlocks", Napi::Function::New<guarded<gather_blocks>>(env));
+  exports.Set("scatterBlocks", Napi::Function::New<guarded<scatter_blocks>>(env));
 }
 
 }  // namespace kv::binding

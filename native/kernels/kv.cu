@@ -5,6 +5,7 @@
 #include "kernels/decode_attention/decode_attention_merge.cu"
 #include "kernels/decode_attention/decode_attention_mma.cu"
 #include "kernels/decode_attention/decode_attention_plain.cu"
+#include "kernels/gather_blocks/gather_blocks.cu"
 #include "kernels/merge_attention/merge_attention.cu"
 #include "kernels/prefill_attention/prefill_attention_mma.cu"
 #include "kernels/prefill_attention/prefill_attention_plain.cu"

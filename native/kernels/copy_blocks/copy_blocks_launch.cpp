@@ -3,6 +3,7 @@
 
 #include "kernels/copy_blocks/copy_blocks.h"
 #include "kernels/copy_words.h"
+#include "kernels/upload_pieces.h"
 #include "memory/error.h"
 #include "memory/memory.h"
 
@@ -56,7 +57,7 @@ void run_copy_blocks(const KvView& view, std::span<const BlockPair> pairs, const
     return launch(params, *stream);
   }
   const Memory uploaded(backend, stream, pairs.size_bytes(), alignof(BlockPair), MemoryKind::pool);
-  stream->upload(uploaded.address(), pairs.data(), pairs.size_bytes());
+  upload_in_pieces(*stream, uploaded.address(), std::as_bytes(pairs));
   for (size_t done = 0; done < pairs.size(); done += CopyBlocksParams::kMaxPairs) {
     params.pairs = reinterpret_cast<const BlockPair*>(uploaded.address()) + done;
     params.num_pairs = static_cast<int32_t>(std::min(pairs.size() - done, CopyBlocksParams::kMaxPairs));

@@ -3,6 +3,7 @@
 #include "kernels/append/append.h"
 #include "kernels/append_rotary/append_rotary.h"
 #include "kernels/copy_blocks/copy_blocks.h"
+#include "kernels/gather_blocks/gather_blocks.h"
 #include "test/fake_cuda/call.h"
 #include "test/fake_cuda/functions.h"
 #include "test/fake_cuda/memory.h"
@@ -50,12 +51,20 @@ void run_copy_blocks(const void* params) {
   kv::copy_blocks_cpu(copy);
 }
 
+void run_gather_blocks(const void* params) {
+  const auto& gather = *static_cast<const kv::GatherBlocksParams*>(params);
+  for (const std::byte* each : {gather.view.keys.base, gather.view.values.base, gather.packed}) require_usable(each);
+  if (gather.blocks != nullptr) require_usable(gather.blocks);
+  kv::gather_blocks_cpu(gather);
+}
+
 const std::vector<Kernel>& kernels() {
   static const auto all = [] {
     std::vector<Kernel> made;
     for (const char* word_bytes : {"16", "8", "4", "2", "1"}) {
       made.push_back({std::string("append_") + word_bytes, sizeof(kv::AppendParams), run_append});
       made.push_back({std::string("copy_blocks_") + word_bytes, sizeof(kv::CopyBlocksParams), run_copy_blocks});
+      made.push_back({std::string("gather_blocks_") + word_bytes, sizeof(kv::GatherBlocksParams), run_gather_blocks});
     }
     for (const char* word_bytes : {"16", "8", "1"}) {
       made.push_back({std::string("append_rotary_") + word_bytes, sizeof(kv::AppendRotaryParams), run_append_rotary});

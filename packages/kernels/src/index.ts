@@ -3,6 +3,7 @@ export type { AttentionOptions } from "./attention-options.ts";
 export { type BlockPair, copyBlocks } from "./copy-blocks.ts";
 export { type DecodeAttentionInput, decodeAttention } from "./decode-attention.ts";
 export { DtypeError, ShapeError } from "./errors.ts";
+export { gatherBlocks, packedBlockBytes, scatterBlocks } from "./gather-blocks.ts";
 export { type HostElements, requireDtype } from "./host-elements.ts";
 export { KvView, type KvViewLayout, type PlaneLayout } from "./kv-view.ts";
 export { type MergeAttentionInput, mergeAttention } from "./merge-attention.ts";
