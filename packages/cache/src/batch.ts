@@ -5,6 +5,7 @@ import {
   type MemorySlice,
   type PinnedMemory,
 } from "@kv/device-memory";
+import { MAX_QUERY_LENGTH } from "@kv/kernels";
 import { type BlockTable, InvalidOptionError, SequenceBatch } from "@kv/paging";
 import type { VramTracker } from "@kv/vram-tracker";
 import type { PagedKVCache } from "./paged-kv-cache.ts";
@@ -24,6 +25,7 @@ const INT32_BYTES = Int32Array.BYTES_PER_ELEMENT;
 /** Where each array stands in the batch's memory, in elements of int32. */
 interface BatchPlaces {
   readonly queryOffsets: number;
+  readonly positions: number;
   /** Of each part of each layer group of tokens: its slot mapping, then its block tables. By unit of the block manager. */
   readonly parts: readonly (PartPlaces | undefined)[];
   /** Of each layer group of states: its states' blocks. By group. */
@@ -58,6 +60,7 @@ export class Batch implements Disposable {
   /** Of the step in hand; kept, so that a step allocates nothing. */
   readonly #tables: BlockTable[] = [];
   readonly #newTokens: Int32Array;
+  readonly #positions: Int32Array;
   readonly #sequences: PagedSequence[] = [];
   #numTokens = 0;
 
@@ -69,6 +72,7 @@ export class Batch implements Disposable {
     this.#memory = memory.device;
     this.#newTokens = new Int32Array(limits.maxSequences);
     const elements = new Int32Array(memory.pinned.bytes.buffer);
+    this.#positions = elements.subarray(memory.places.positions, memory.places.positions + limits.maxTokens);
     this.#parts = unitsOf(cache).flatMap((unit, i) => this.#makePart(elements, unit, i));
     this.#states = memory.places.states.flatMap((at, group) => stateBlocks(cache, elements, group, at));
     this.#sent = cache.device.createEvent({ timing: false });
@@ -116,6 +120,18 @@ export class Batch implements Disposable {
     return this.#slice(this.#places.queryOffsets, this.numSequences + 1);
   }
 
+  /** [numTokens] int32: the position of each new token in its sequence. */
+  get positions(): MemorySlice {
+    return this.#slice(this.#places.positions, this.numTokens);
+  }
+
+  /** How many new tokens each sequence has, where all have equally many and decode attention takes that many. */
+  get uniformQueryLength(): number | undefined {
+    const [first = 0] = this.#newTokens;
+    if (first < 1 || first > MAX_QUERY_LENGTH || first * this.numSequences !== this.#numTokens) return undefined;
+    return this.#newTokens.subarray(0, this.numSequences).every((count) => count === first) ? first : undefined;
+  }
+
   /** [numTokens] int32: the slot of each new token in the blocks of a layer group's part, numbered within their buffer. */
   slotMapping(group = 0, part = 0): MemorySlice {
     return this.#slice(this.#part(group, part).slotMapping, this.numTokens);
@@ -145,6 +161,7 @@ export class Batch implements Disposable {
     const numTokens = this.#take(sequences);
     for (const part of this.#parts) part.prepare(this.#tables, this.#newTokens);
     for (const states of this.#states) states.write(sequences);
+    this.#writePositions(sequences);
     this.#sequences.length = sequences.length;
     for (let row = 0; row < sequences.length; row++) this.#sequences[row] = sequences[row] as PagedSequence;
     this.#numTokens = numTokens;
@@ -188,6 +205,14 @@ export class Batch implements Disposable {
       numTokens += count;
     }
     return numTokens;
+  }
+
+  #writePositions(sequences: readonly PagedSequence[]): void {
+    let at = 0;
+    for (let row = 0; row < sequences.length; row++) {
+      const { table, writtenTokens } = sequences[row] as PagedSequence;
+      for (let position = writtenTokens; position < table.length; position++) this.#positions[at++] = position;
+    }
   }
 
   #part(group: number, part: number): PartPlaces {
@@ -254,12 +279,13 @@ function batchPlaces(
   const isState = (group: number): boolean => cache.blocks.groups[group]?.kind === "state";
   place(maxSequences);
   const queryOffsets = place(maxSequences + 1);
+  const positions = place(maxTokens);
   const parts = unitsOf(cache).map(({ group }) => {
     if (isState(group)) return undefined;
     return { slotMapping: place(maxTokens), blockTables: place(maxSequences * maxBlocksPerSequence) };
   });
   const states = cache.blocks.groups.map((_, group) => (isState(group) ? place(maxSequences) : undefined));
-  return { queryOffsets, parts, states, length };
+  return { queryOffsets, positions, parts, states, length };
 }
 
 /** Where a batch's sequences have their states in one layer group. */

@@ -1,3 +1,4 @@
+export type { AttendInput } from "./attend.ts";
 export { Batch, type BatchLimits } from "./batch.ts";
 export { holdsTokens, type StateBytes, type TokenRow } from "./cache-group.ts";
 export { CacheFullError, LayerIndexError, LayerKindError } from "./errors.ts";

@@ -7,8 +7,18 @@ import {
   validateConfig,
 } from "@kv/config";
 import { type Device, type DeviceMemory, InvalidArgumentError, MemoryRegion, type Stream } from "@kv/device-memory";
-import { append, DtypeError, type HostElements, KvView, requireDtype, ShapeError } from "@kv/kernels";
+import {
+  append,
+  appendAndAttend,
+  DtypeError,
+  type HostElements,
+  KvView,
+  MAX_QUERY_LENGTH,
+  requireDtype,
+  ShapeError,
+} from "@kv/kernels";
 import type { VramTracker } from "@kv/vram-tracker";
+import { type AttendInput, appendInput, decodeInput, prefillInput } from "./attend.ts";
 import { CacheFullError, LayerIndexError } from "./errors.ts";
 import { KvTensor } from "./kv-tensor.ts";
 
@@ -128,6 +138,32 @@ export class KVCache implements Disposable {
   }
 
   /**
+   * Rotates new tokens of a layer, writes them at the current position, which does not move, and computes their causal
+   * attention over all tokens up to them. A prompt or a single token: as many as fit. Queued on `stream`.
+   * @throws CacheFullError, ShapeError, DtypeError, InvalidArgumentError, LayerIndexError, DisposedError
+   */
+  attend(layer: number, input: AttendInput, stream: Stream = this.device.defaultStream): void {
+    const view = this.view(layer);
+    const numTokens = this.#requireRoom(input.k.sizeBytes, input.v.sizeBytes, ["k", "v"]);
+    const length = this.#position + numTokens;
+    const places = { slots: this.#position, positions: this.#position, sequenceLengths: length };
+    if (numTokens <= MAX_QUERY_LENGTH) {
+      appendAndAttend(view, appendInput(input, places), decodeInput(input, places, numTokens), stream);
+      return;
+    }
+    // Freed in the order of the stream, behind the work that reads it.
+    using numbers = this.device.allocate(3 * Int32Array.BYTES_PER_ELEMENT, {
+      purpose: "intermediate_buffers",
+      description: "offsets and length of a prompt",
+      stream,
+      zero: false,
+    });
+    numbers.upload(Int32Array.of(0, numTokens, length), stream);
+    const onDevice = { ...places, sequenceLengths: numbers.slice(8, 4) };
+    appendAndAttend(view, appendInput(input, places), prefillInput(input, onDevice, numbers.slice(0, 8)), stream);
+  }
+
+  /**
    * Counts `amount` more tokens as written.
    * @throws CacheFullError if they do not fit, InvalidArgumentError if it is not a whole number above 0
    */
@@ -175,13 +211,13 @@ export class KVCache implements Disposable {
   }
 
   /** How many tokens the inputs hold, which must fit. */
-  #requireRoom(keyBytes: number, valueBytes: number): number {
+  #requireRoom(keyBytes: number, valueBytes: number, [keys, values] = ["keys", "values"]): number {
     const tokenBytes = this.#stridesBytes[0];
     const numTokens = keyBytes / tokenBytes;
     if (!Number.isInteger(numTokens) || numTokens === 0) {
-      throw new ShapeError("keys", `one or more tokens of ${tokenBytes} bytes`, `${keyBytes} bytes`);
+      throw new ShapeError(keys, `one or more tokens of ${tokenBytes} bytes`, `${keyBytes} bytes`);
     }
-    if (valueBytes !== keyBytes) throw new ShapeError("values", `${keyBytes} bytes, as keys`, `${valueBytes} bytes`);
+    if (valueBytes !== keyBytes) throw new ShapeError(values, `${keyBytes} bytes, as ${keys}`, `${valueBytes} bytes`);
     this.#requireCapacity(numTokens);
     return numTokens;
   }

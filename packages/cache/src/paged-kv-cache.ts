@@ -1,5 +1,5 @@
 import { type Device, type DeviceMemory, DisposedError, type MemoryRegion, type Stream } from "@kv/device-memory";
-import { append, type KvView, ShapeError } from "@kv/kernels";
+import { append, appendAndAttend, type KvView } from "@kv/kernels";
 import {
   BlockManager,
   type CreateSequenceOptions,
@@ -10,6 +10,7 @@ import {
   type ScrubPolicy,
 } from "@kv/paging";
 import type { VramTracker } from "@kv/vram-tracker";
+import { type AttendInput, appendInput, decodeInput, prefillInput, requireTokens } from "./attend.ts";
 import { Batch, type BatchLimits } from "./batch.ts";
 import { holdsTokens, type TokenRow } from "./cache-group.ts";
 import { LayerIndexError, LayerKindError } from "./errors.ts";
@@ -147,11 +148,41 @@ export class PagedKVCache implements Disposable {
     const view = this.view(layer);
     const { group, part, isShared } = this.#place(layer);
     if (isShared) throw new LayerKindError(layer, "shared", "append to the layer that it reads");
-    const wantedBytes = batch.numTokens * view.keyBytesPerToken;
-    if (input.keys.sizeBytes !== wantedBytes) {
-      throw new ShapeError("keys", `${batch.numTokens} tokens, ${wantedBytes} bytes`, `${input.keys.sizeBytes} bytes`);
-    }
+    requireTokens("keys", input.keys, batch.numTokens, view.keyBytesPerToken);
     append(view, { ...input, slots: batch.slotMapping(group, part) }, this.stream);
+  }
+
+  /**
+   * Rotates the new tokens of a batch in one layer by their positions, writes them, and computes their causal attention,
+   * each over its own sequence; in a layer with a window, over that. Prompts, chunks of them, and single tokens in any
+   * mixture: a batch of equally few new tokens each takes decode attention, others prefill attention. Queued.
+   * @throws LayerIndexError; LayerKindError for a layer that is shared, latent, chunked or has no tokens; ShapeError when
+   * the inputs are not the batch's tokens; DtypeError, InvalidArgumentError, DisposedError
+   */
+  attend(layer: number, batch: Batch, input: AttendInput): void {
+    const view = this.view(layer);
+    const { group, part, isShared, holds } = this.#place(layer);
+    const { kind, spanTokens } = this.blocks.groups[group] ?? { kind: "full", spanTokens: 0 };
+    if (isShared) throw new LayerKindError(layer, "shared", "use decodeAttention on its view");
+    if (kind === "chunked" || (holdsTokens(holds) && holds.isJoined)) {
+      throw new LayerKindError(layer, kind, "attend computes on full layers and on those with a window");
+    }
+    requireTokens("k", input.k, batch.numTokens, view.keyBytesPerToken);
+    const windowTokens = kind === "sliding" ? { windowTokens: input.windowTokens ?? spanTokens } : {};
+    const attended = { ...input, ...windowTokens };
+    const places = {
+      slots: batch.slotMapping(group, part),
+      positions: batch.positions,
+      sequenceLengths: batch.sequenceLengths,
+      blockTables: batch.blockTables(group, part),
+    };
+    const tokens = appendInput(attended, places);
+    const { uniformQueryLength } = batch;
+    const attention =
+      uniformQueryLength === undefined
+        ? prefillInput(attended, places, batch.queryOffsets)
+        : decodeInput(attended, places, uniformQueryLength);
+    appendAndAttend(view, tokens, attention, this.stream);
   }
 
   /**

@@ -54,10 +54,11 @@ export function decodeAttention(
   input: DecodeAttentionInput,
   stream: Stream = view.device.defaultStream,
 ): void {
-  native().decodeAttention(view.handle, describe(view, input), stream.handle);
+  native().decodeAttention(view.handle, describeDecodeAttention(view, input), stream.handle);
 }
 
-function describe(view: KvView, input: DecodeAttentionInput): DecodeAttentionDescription {
+/** What the addon is told. @throws as `decodeAttention` */
+export function describeDecodeAttention(view: KvView, input: DecodeAttentionInput): DecodeAttentionDescription {
   const { numQueryHeads, queryLength = 1, sequenceLengths, blockTables } = input;
   requireQueryHeads(view, numQueryHeads);
   requireCount("queryLength", queryLength, MAX_QUERY_LENGTH);

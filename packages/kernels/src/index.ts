@@ -1,7 +1,8 @@
 export { type AppendInput, append } from "./append.ts";
+export { appendAndAttend } from "./append-and-attend.ts";
 export type { AttentionOptions } from "./attention-options.ts";
 export { type BlockPair, copyBlocks } from "./copy-blocks.ts";
-export { type DecodeAttentionInput, decodeAttention } from "./decode-attention.ts";
+export { type DecodeAttentionInput, decodeAttention, MAX_QUERY_LENGTH } from "./decode-attention.ts";
 export { DtypeError, ShapeError } from "./errors.ts";
 export { gatherBlocks, packedBlockBytes, scatterBlocks } from "./gather-blocks.ts";
 export { type HostElements, requireDtype } from "./host-elements.ts";

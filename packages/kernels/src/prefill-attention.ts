@@ -46,10 +46,11 @@ export function prefillAttention(
   input: PrefillAttentionInput,
   stream: Stream = view.device.defaultStream,
 ): void {
-  native().prefillAttention(view.handle, describe(view, input), stream.handle);
+  native().prefillAttention(view.handle, describePrefillAttention(view, input), stream.handle);
 }
 
-function describe(view: KvView, input: PrefillAttentionInput): PrefillAttentionDescription {
+/** What the addon is told. @throws as `prefillAttention` */
+export function describePrefillAttention(view: KvView, input: PrefillAttentionInput): PrefillAttentionDescription {
   const { numQueryHeads, blockTables } = input;
   requireQueryHeads(view, numQueryHeads);
   const numbers = attentionNumbers(view, input);
