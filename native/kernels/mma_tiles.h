@@ -5,10 +5,6 @@
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 
-#ifndef KV_COPY_PREFETCH
-#define KV_COPY_PREFETCH ""
-#endif
-
 namespace kv {
 
 /// A tile of shared memory: rows of `kWidth` two-byte elements.
@@ -26,8 +22,8 @@ struct SharedTile {
 /// Copies 16 bytes, or zeros where `from` is null.
 __device__ inline void copy_piece_async(uint32_t to, const std::byte* from, const std::byte* somewhere) {
   const int bytes = from == nullptr ? 0 : 16;
-  asm volatile("cp.async.cg.shared.global" KV_COPY_PREFETCH " [%0], [%1], 16, %2;" ::"r"(to),
-               "l"(from == nullptr ? somewhere : from), "r"(bytes));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from == nullptr ? somewhere : from),
+               "r"(bytes));
 }
 
 __device__ inline void commit_copies() {

@@ -29,17 +29,21 @@ class DecodeItems {
   /// All threads of the thread block together.
   __device__ explicit DecodeItems(const DecodeKernelParams& params) : params_(params) {
     __shared__ int32_t chunks_before[kMostSequences + 1];
+    __shared__ int32_t lengths[kMostSequences];
     __shared__ int32_t chunks_of_warp[kDecodeWarps];
     chunks_before_ = chunks_before;
+    lengths_ = lengths;
     constexpr int kRounds = kMostSequences / kDecodeThreads;
     const int32_t thread = threadIdx.x;
     int32_t counts[kRounds];
 #pragma unroll
     for (int round = 0; round < kRounds; ++round) {
       const int32_t index = round * kDecodeThreads + thread;
-      counts[round] = index < params.num_sequences
-                          ? ChunksOfSequence::of(params.attention, params.first_sequence + index).num_chunks
-                          : 0;
+      counts[round] = 0;
+      if (index >= params.num_sequences) continue;
+      const int64_t length = params.attention.length_of(params.first_sequence + index);
+      lengths[index] = static_cast<int32_t>(length);
+      counts[round] = ChunksOfSequence::of(params.attention, length).num_chunks;
     }
     int32_t before = 0;
     for (int round = 0; round < kRounds && round * kDecodeThreads < params.num_sequences; ++round) {
@@ -87,7 +91,7 @@ class DecodeItems {
       (chunks_before_[middle] <= chunk_of_all ? first : past) = middle;
     }
     const int32_t sequence = params_.first_sequence + first;
-    const ChunksOfSequence chunks = ChunksOfSequence::of(p, sequence);
+    const ChunksOfSequence chunks = ChunksOfSequence::of(p, lengths_[first]);
     const int32_t chunk = chunk_of_all - chunks_before_[first];
     const int64_t begin = int64_t{chunks.first_chunk + chunk} << chunks.shift;
     const int64_t end_of_chunk = begin + (int64_t{1} << chunks.shift);
@@ -104,7 +108,8 @@ class DecodeItems {
 
  private:
   const DecodeKernelParams& params_;
-  int32_t* chunks_before_;
+  const int32_t* chunks_before_;
+  const int32_t* lengths_;
   int32_t rows_;
   int32_t passes_;
   int64_t num_items_;
@@ -168,21 +173,28 @@ struct WarpResults {
   __device__ float* sum(int warp, int row) const { return sums + (warp * rows + row) * 2; }
 };
 
-/// Writes one element of a finished row, and of its first element's thread the log-sum-exp. `output` and `sum` are
+/// What the sum of a row's weighted values is multiplied by to become its output, and the log-sum-exp. Sums are
 /// relative to 2^greatest.
-__device__ inline void store_decode_output(const DecodeAttentionParams& p, int64_t row, int32_t query_head,
-                                           int32_t column, float output, float greatest, float sum) {
-  const float sink = p.sinks == nullptr ? kMinusInfinity : p.sinks[query_head] * kLog2E;
-  const float base = fmaxf(greatest, sink);
-  // What is not a number compares with nothing, and is to come through.
-  const bool is_empty = base == kMinusInfinity && sum == 0;
-  const float shift = is_empty ? 0 : base;
-  const float factor = greatest == kMinusInfinity ? 0 : exp2f(greatest - shift);
-  const float denominator = fmaf(sum, factor, exp2f(sink - shift));
-  std::byte* to = p.output + row * p.value_dim * element_bytes(p.output_dtype);
-  store_element(p.output_dtype, to, column, denominator == 0 ? 0 : output * (factor / denominator));
-  if (column == 0 && p.log_sum_exp != nullptr) p.log_sum_exp[row] = (shift + log2f(denominator)) * kLn2;
-}
+struct FinishedRow {
+  float factor;
+  float log_sum_exp;
+
+  __device__ FinishedRow(const DecodeAttentionParams& p, int32_t query_head, float greatest, float sum) {
+    const float sink = p.sinks == nullptr ? kMinusInfinity : p.sinks[query_head] * kLog2E;
+    const float base = fmaxf(greatest, sink);
+    const float shift = base == kMinusInfinity ? 0 : base;
+    const float rescale = exp2f(greatest - shift);
+    const float denominator = fmaf(sum, rescale, exp2f(sink - shift));
+    factor = denominator == 0 ? 0 : rescale / denominator;
+    log_sum_exp = (shift + log2f(denominator)) * kLn2;
+  }
+
+  __device__ void store(const DecodeAttentionParams& p, int64_t row, int32_t column, float output) const {
+    std::byte* to = p.output + row * p.value_dim * element_bytes(p.output_dtype);
+    store_element(p.output_dtype, to, column, output * factor);
+    if (column == 0 && p.log_sum_exp != nullptr) p.log_sum_exp[row] = log_sum_exp;
+  }
+};
 
 /// Adds up what the warps have, in their order; stores it as the result of a sequence of one chunk, or as a partial
 /// one. All threads together; between two of these lies a barrier.
@@ -207,7 +219,7 @@ __device__ inline void store_item(const DecodeKernelParams& params, const Decode
     const DecodeRow place(p, item, row);
     const int64_t row_of_all = p.row_of(item.sequence, place.query_token, place.query_head);
     if (item.num_chunks == 1) {
-      store_decode_output(p, row_of_all, place.query_head, column, output, greatest, sum);
+      FinishedRow(p, place.query_head, greatest, sum).store(p, row_of_all, column, output);
       continue;
     }
     const int64_t partial = params.partial_of(row_of_all, item.chunk);

@@ -14,7 +14,7 @@ struct Variant {
   int32_t value_width;
   int32_t rows;
   const char* name;
-  unsigned shared_bytes;
+  int (*shared_bytes)(int compute_capability);
   int blocks_at_once;
 };
 
@@ -25,8 +25,8 @@ struct Variant {
       value,                                                          \
       8 * groups,                                                     \
       "decode_attention_mma_" #dtype "_" #key "_" #value "_" #groups, \
-      DecodeRing<key, value>::kSharedBytes,                           \
-      DecodeRing<key, value>::kBlocksAtOnce,                          \
+      DecodeMemory<key, value>::shared_bytes,                         \
+      DecodeMemory<key, value>::blocks_at_once(),                     \
   }
 #define KV_MMA_WIDTHS(dtype)                                                                                          \
   KV_MMA(dtype, 64, 64, 1), KV_MMA(dtype, 64, 64, 2), KV_MMA(dtype, 96, 96, 1), KV_MMA(dtype, 96, 96, 2),             \
@@ -42,7 +42,7 @@ constexpr Variant kMmaVariants[] = {KV_MMA_WIDTHS(fp16), KV_MMA_WIDTHS(bf16)};
 constexpr int32_t kWidest = 256;
 constexpr int64_t kMostPartialBytes = int64_t{256} << 20;
 // From here on there is a warp for each of them, and work for every multiprocessor.
-constexpr int64_t kManyRows = 4096;
+constexpr int64_t kManyRows = 1024;
 
 int32_t rows_of(const DecodeAttentionParams& params) {
   return params.query_length * params.query_heads_per_kv_head();
@@ -68,21 +68,6 @@ bool is_aligned(const KvPlane& plane) {
   const int64_t strides[] = {plane.block_stride_bytes, plane.token_stride_bytes, plane.head_stride_bytes};
   return is_aligned(plane.base) && plane.head_bytes % 16 == 0 &&
          std::all_of(std::begin(strides), std::end(strides), [](int64_t stride) { return stride % 16 == 0; });
-}
-
-/// Shared memory that a thread block can have on such a GPU.
-unsigned most_shared_bytes(int compute_capability) {
-  switch (compute_capability) {
-    case 80:
-    case 87:
-      return 163 * 1024;
-    case 90:
-    case 100:
-    case 103:
-      return 227 * 1024;
-    default:
-      return 99 * 1024;
-  }
 }
 
 /// The most chunks that any sequence can have, whatever its length.
@@ -118,10 +103,11 @@ struct ItemKernel {
   int blocks_at_once;
 };
 
-ItemKernel item_kernel(DecodeKernel kernel, const DecodeAttentionParams& params) {
+ItemKernel item_kernel(DecodeKernel kernel, const DecodeAttentionParams& params, int compute_capability) {
   if (kernel == DecodeKernel::mma) {
     const Variant& variant = *mma_variant(params);
-    return {variant.name, variant.rows, variant.shared_bytes, variant.blocks_at_once};
+    const int shared_bytes = variant.shared_bytes(compute_capability);
+    return {variant.name, variant.rows, static_cast<unsigned>(shared_bytes), variant.blocks_at_once};
   }
   const bool is_narrow = params.key_dim <= 128 && params.value_dim <= 128;
   switch (params.cache_dtype) {
@@ -158,8 +144,9 @@ void launch_sequences(const ItemKernel& kernel, const DecodeKernelParams& all, S
 bool can_run(DecodeKernel kernel, const DecodeAttentionParams& params, int compute_capability) {
   if (kernel == DecodeKernel::plain) return params.key_dim <= kWidest && params.value_dim <= kWidest;
   const Variant* variant = mma_variant(params);
-  // What lies outside the rings takes less than 3 KiB.
-  const bool fits = variant != nullptr && variant->shared_bytes + 3 * 1024 <= most_shared_bytes(compute_capability);
+  const bool fits =
+      variant != nullptr && variant->shared_bytes(compute_capability) + DecodeMemory<64, 64>::kElsewhereBytes <=
+                                most_shared_bytes(compute_capability);
   return fits && params.query_dtype == params.cache_dtype && compute_capability >= 80 && is_aligned(params.view.keys) &&
          is_aligned(params.view.values) && is_aligned(params.query) && params.view.num_blocks <= INT32_MAX;
 }
@@ -185,7 +172,7 @@ void launch_decode_attention(DecodeKernel kernel, const DecodeAttentionParams& p
     all.partial_sums = reinterpret_cast<float*>(memory);
     all.partial_outputs = reinterpret_cast<float*>(memory + sums_bytes * at_once);
   }
-  const ItemKernel item = item_kernel(kernel, params);
+  const ItemKernel item = item_kernel(kernel, params, stream.properties().compute_capability);
   for (; all.first_sequence < params.batch; all.first_sequence += at_once) {
     all.num_sequences = std::min(at_once, params.batch - all.first_sequence);
     launch_sequences(item, all, stream);

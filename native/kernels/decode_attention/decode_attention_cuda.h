@@ -3,22 +3,15 @@
 
 namespace kv {
 
-#ifndef KV_DECODE_WARPS
-#define KV_DECODE_WARPS 4
-#endif
-#ifndef KV_DECODE_CHUNK_SHIFT
-#define KV_DECODE_CHUNK_SHIFT 9
-#endif
-
 // A sequence's tokens are cut at the multiples of a power of two that depends on its length alone, as does the order in
 // which the pieces are added up: so its result does, too.
-constexpr int32_t kShortestChunkShift = KV_DECODE_CHUNK_SHIFT;
-constexpr int32_t kMostChunks = 64;
+constexpr int32_t kShortestChunkShift = 9;
+constexpr int32_t kMostChunks = 32;
 
 /// Sequences of one launch: their numbers of chunks are kept in shared memory.
 constexpr int32_t kMostSequences = 512;
 
-constexpr int kDecodeWarps = KV_DECODE_WARPS;
+constexpr int kDecodeWarps = 4;
 constexpr int kDecodeThreads = 32 * kDecodeWarps;
 constexpr int kDecodePlainRows = 4;
 constexpr int kMergeThreads = 256;
@@ -39,8 +32,7 @@ struct ChunksOfSequence {
   int32_t first_chunk;
   int32_t num_chunks;  // at least one, that there is somebody to write the result
 
-  KV_DEVICE static ChunksOfSequence of(const DecodeAttentionParams& p, int64_t sequence) {
-    const int64_t length = p.length_of(sequence);
+  KV_DEVICE static ChunksOfSequence of(const DecodeAttentionParams& p, int64_t length) {
     const int64_t begin = p.window_begin(length - p.query_length);
     const int32_t shift = chunk_shift_of(length);
     const int64_t first = begin >> shift;

@@ -4,10 +4,10 @@
 
 // Tensor cores by mma.sync, for every GPU from sm_80 on. As many thread blocks as fit take the items by turns: some
 // rows of one KV head over one chunk. Of every 64 tokens each of the four warps takes a tile of 16 by itself: it brings
-// them by cp.async into a ring of its own, so that nothing waits for another warp before the end of the item, and
-// enough bytes are under way to keep the memory busy. Tokens are the rows of both products: keys times queries gives
-// scores whose columns are up to eight query rows, and values, transposed, times their weights gives the output of the
-// same columns.
+// them by cp.async into a ring of its own, across the ends of the items, so that enough bytes are under way at all
+// times to keep the memory busy. At the end of an item the other warps hand what they have to the first, and go on.
+// Tokens are the rows of both products: keys times queries gives scores whose columns are up to eight query rows, and
+// values, transposed, times their weights gives the output of the same columns.
 
 namespace kv {
 
@@ -28,25 +28,42 @@ __device__ inline void wait_for_copies_of_warp() {
 
 template <Dtype dtype, int kKeyWidth, int kValueWidth, int kGroups>
 struct MmaDecode {
-  using Ring = DecodeRing<kKeyWidth, kValueWidth>;
+  using Memory = DecodeMemory<kKeyWidth, kValueWidth>;
+#ifdef __CUDA_ARCH__
+  static constexpr int kStages = Memory::stages(__CUDA_ARCH__ / 10);
+#else
+  static constexpr int kStages = 3;
+#endif
+  static constexpr int kRingBytes = kStages * Memory::kStageBytes;
   using KeyTile = SharedTile<kKeyWidth>;
   using ValueTile = SharedTile<kValueWidth>;
   static constexpr int kRows = 8 * kGroups;
   static constexpr int kSteps = kKeyWidth / 16;
   static constexpr int kOutputTiles = kValueWidth / 16;
   static constexpr int kStride = kDecodeTokens * kDecodeWarps;
-  static_assert(KeyTile::kRowBytes == Ring::kKeyRowBytes && ValueTile::kRowBytes == Ring::kValueRowBytes);
+  static_assert(KeyTile::kRowBytes == Memory::kKeyRowBytes && ValueTile::kRowBytes == Memory::kValueRowBytes);
 
   const DecodeKernelParams& params;
   const DecodeAttentionParams& p;
-  const DecodeItem item;
-  std::byte* const memory;  // the warp's ring
-  uint32_t* const present;  // [stages]: bit i of a stage: its token i is there to see
-  const uint32_t shared = static_cast<uint32_t>(__cvta_generic_to_shared(memory));
+  const DecodeItems<kRows>& items;
+  const uint32_t ring;        // of this warp
+  uint32_t* const present;    // [stages]: bit i of a stage: its token i is there to see
+  float4* const handed;       // [warps but the first, output tiles, lanes]
+  float2* const handed_sums;  // [warps but the first, 8]
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
 
-  int32_t next_block;  // of token lane % 16 of the tile that is loaded next
+  /// What is brought next: a tile of some item, which is this one or one ahead.
+  struct Ahead {
+    int64_t index;
+    int32_t first;  // position of the tile
+    int32_t begin;
+    int32_t end;
+    int32_t sequence;
+    int32_t kv_head;
+    int32_t block;  // of token lane % 16 of the tile
+  } ahead;
+  DecodeItem item;
   uint32_t queries[kGroups][kSteps][2];
   RowSight rows[kGroups][2];  // of columns 2 * (lane % 4) + 0..1 of the scores
   float outputs[kGroups][kOutputTiles][4];
@@ -78,7 +95,7 @@ struct MmaDecode {
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const int row = 8 * g + lane % 4 * 2 + i;
-        if (row < item.num_rows) rows[g][i] = RowSight(p, item, DecodeRow(p, item, row));
+        rows[g][i] = row < item.num_rows ? RowSight(p, item, DecodeRow(p, item, row)) : RowSight();
         greatest[g][i] = kMinusInfinity;
         sums[g][i] = 0;
       }
@@ -90,11 +107,29 @@ struct MmaDecode {
     }
   }
 
-  /// Looks up the block of this lane's token in a tile, for the load of that tile.
-  __device__ void find_block(int32_t first) {
-    const int32_t position = first + lane % 16;
-    const bool is_there = position >= item.begin && position < item.end;
-    next_block = is_there ? static_cast<int32_t>(p.block_of(item.sequence, position)) : -1;
+  /// The first tile of this warp in an item.
+  __device__ int32_t first_tile(int32_t begin) const { return begin / kStride * kStride + warp * kDecodeTokens; }
+
+  /// Goes ahead to an item that has a tile for this warp, the one at `ahead.index` or a later one.
+  __device__ void find_item() {
+    for (; items.count() > ahead.index; ahead.index += gridDim.x) {
+      const DecodeItem next = items[ahead.index];
+      ahead.first = first_tile(next.begin);
+      ahead.begin = next.begin;
+      ahead.end = next.end;
+      ahead.sequence = next.sequence;
+      ahead.kv_head = next.kv_head;
+      if (ahead.first < ahead.end) return;
+    }
+    ahead.end = 0;
+    ahead.first = 0;
+  }
+
+  /// Begins to look up the blocks of the tile that is brought next.
+  __device__ void find_block() {
+    const int32_t position = ahead.first + lane % 16;
+    const bool is_there = position >= ahead.begin && position < ahead.end;
+    ahead.block = is_there ? static_cast<int32_t>(p.block_of(ahead.sequence, position)) : -1;
   }
 
   template <typename Tile>
@@ -111,26 +146,31 @@ struct MmaDecode {
     }
   }
 
-  /// Begins to bring the tile from `first` on, whose blocks were found, and looks up those of the next one.
-  __device__ void load(int32_t first, int stage) {
-    if (first < item.end) {
-      const int32_t block = next_block;
-      const int32_t token_in_block = (first + lane % 16) % p.view.tokens_per_block;
+  /// Begins to bring the next tile, and goes ahead to the one after it.
+  __device__ void load(int stage) {
+    if (ahead.first < ahead.end) {
+      const int32_t block = ahead.block;
+      const int32_t token_in_block = (ahead.first + lane % 16) % p.view.tokens_per_block;
       const KvPlane& plane = lane < 16 ? p.view.keys : p.view.values;
-      const std::byte* token = block < 0 ? nullptr : plane.head(block, token_in_block, item.kv_head);
+      const std::byte* token = block < 0 ? nullptr : plane.head(block, token_in_block, ahead.kv_head);
       const uint32_t is_there = __ballot_sync(~0u, block >= 0) & 0xffff;
       if (lane == 0) present[stage] = is_there;
-      find_block(first + kStride);
-      const uint32_t to = shared + stage * Ring::kStageBytes;
+      ahead.first += kStride;
+      if (ahead.first >= ahead.end) {
+        ahead.index += gridDim.x;
+        find_item();
+      }
+      find_block();
+      const uint32_t to = ring + stage * Memory::kStageBytes;
       copy_tokens<KeyTile>(to, token, 0, p.view.keys.head_bytes);
-      copy_tokens<ValueTile>(to + Ring::kKeyBytes, token, 16, p.view.values.head_bytes);
+      copy_tokens<ValueTile>(to + Memory::kKeyBytes, token, 16, p.view.values.head_bytes);
     }
     commit_copies();
   }
 
   __device__ void multiply_keys(float (&scores)[kGroups][4], int stage) const {
     float odd[kGroups][4] = {};
-    const uint32_t keys = shared + stage * Ring::kStageBytes;
+    const uint32_t keys = ring + stage * Memory::kStageBytes;
 #pragma unroll
     for (int k = 0; k < kSteps; ++k) {
       uint32_t key[4];
@@ -197,7 +237,7 @@ struct MmaDecode {
   }
 
   __device__ void multiply_values(const float (&weights)[kGroups][4], int stage) {
-    const uint32_t values = shared + stage * Ring::kStageBytes + Ring::kKeyBytes;
+    const uint32_t values = ring + stage * Memory::kStageBytes + Memory::kKeyBytes;
     uint32_t packed[kGroups][2];
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
@@ -213,44 +253,129 @@ struct MmaDecode {
     }
   }
 
-  __device__ void run() {
-    const int32_t first_tile = item.begin / kStride * kStride + warp * kDecodeTokens;
-    find_block(first_tile);
+  /// Hands the columns of a group to the first warp.
+  __device__ void hand(int g) const {
 #pragma unroll
-    for (int stage = 0; stage < Ring::kStages - 1; ++stage) load(first_tile + stage * kStride, stage);
-    begin();
-    int stage = 0;
-    for (int32_t first = first_tile; first < item.end; first += kStride) {
-      wait_for_copies_of_warp<Ring::kStages - 2>();
-      const int free_stage = stage == 0 ? Ring::kStages - 1 : stage - 1;
-      load(first + (Ring::kStages - 1) * kStride, free_stage);
-      float scores[kGroups][4] = {};
-      multiply_keys(scores, stage);
-      make_logits(scores, first, stage);
-      weigh(scores);
-      multiply_values(scores, stage);
-      stage = stage == Ring::kStages - 1 ? 0 : stage + 1;
+    for (int tile = 0; tile < kOutputTiles; ++tile) {
+      const float (&from)[4] = outputs[g][tile];
+      handed[((warp - 1) * kOutputTiles + tile) * 32 + lane] = {from[0], from[1], from[2], from[3]};
     }
-    wait_for_copies_of_warp<0>();
+    if (lane < 4) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) handed_sums[(warp - 1) * 8 + 2 * lane + i] = {greatest[g][i], sums[g][i]};
+    }
   }
 
-  __device__ void store(const WarpResults& results) const {
+  /// Adds up what the other warps handed over to what the first has, in their order.
+  __device__ void take(int g) {
+    float factors[kDecodeWarps][2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      float2 theirs[kDecodeWarps];
+      theirs[0] = {greatest[g][i], sums[g][i]};
+      float highest = greatest[g][i];
+#pragma unroll
+      for (int other = 1; other < kDecodeWarps; ++other) {
+        theirs[other] = handed_sums[(other - 1) * 8 + lane % 4 * 2 + i];
+        highest = fmaxf(highest, theirs[other].x);
+      }
+      const float shift = highest == kMinusInfinity ? 0 : highest;
+      float sum = 0;
+#pragma unroll
+      for (int other = 0; other < kDecodeWarps; ++other) {
+        factors[other][i] = fast_exp2(theirs[other].x - shift);
+        sum = fmaf(factors[other][i], theirs[other].y, sum);
+      }
+      greatest[g][i] = highest;
+      sums[g][i] = sum;
+    }
+#pragma unroll
+    for (int tile = 0; tile < kOutputTiles; ++tile) {
+      float (&to)[4] = outputs[g][tile];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) to[i] *= factors[0][i % 2];
+#pragma unroll
+      for (int other = 1; other < kDecodeWarps; ++other) {
+        const float4 from = handed[((other - 1) * kOutputTiles + tile) * 32 + lane];
+        to[0] = fmaf(factors[other][0], from.x, to[0]);
+        to[1] = fmaf(factors[other][1], from.y, to[1]);
+        to[2] = fmaf(factors[other][0], from.z, to[2]);
+        to[3] = fmaf(factors[other][1], from.w, to[3]);
+      }
+    }
+  }
+
+  /// Writes the columns of a group: the result of a sequence of one chunk, or a partial one.
+  __device__ void store(int g) const {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int row = 8 * g + lane % 4 * 2 + i;
+      if (row >= item.num_rows) continue;
+      const DecodeRow place(p, item, row);
+      const int64_t row_of_all = p.row_of(item.sequence, place.query_token, place.query_head);
+      if (item.num_chunks == 1) {
+        const FinishedRow finished(p, place.query_head, greatest[g][i], sums[g][i]);
+#pragma unroll
+        for (int half = 0; half < 2 * kOutputTiles; ++half) {
+          const int column = 8 * half + lane / 4;
+          if (column < p.value_dim) finished.store(p, row_of_all, column, outputs[g][half / 2][half % 2 * 2 + i]);
+        }
+      } else {
+        const int64_t partial = params.partial_of(row_of_all, item.chunk);
+        float* to = params.partial_outputs + partial * p.value_dim;
+#pragma unroll
+        for (int half = 0; half < 2 * kOutputTiles; ++half) {
+          const int column = 8 * half + lane / 4;
+          if (column < p.value_dim) to[column] = outputs[g][half / 2][half % 2 * 2 + i];
+        }
+        if (lane < 4) reinterpret_cast<float2*>(params.partial_sums)[partial] = {greatest[g][i], sums[g][i]};
+      }
+    }
+  }
+
+  /// Brings what the warps have together.
+  __device__ void finish() {
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        const int row = 8 * g + lane % 4 * 2 + i;
-        float* to = results.output(warp, row) + lane / 4;
-#pragma unroll
-        for (int tile = 0; tile < kOutputTiles; ++tile) {
-          to[16 * tile] = outputs[g][tile][i];
-          to[16 * tile + 8] = outputs[g][tile][i + 2];
+        for (int distance = 4; distance < 32; distance *= 2) {
+          sums[g][i] += __shfl_xor_sync(~0u, sums[g][i], distance);
         }
-        float sum = sums[g][i];
-        for (int distance = 4; distance < 32; distance *= 2) sum += __shfl_xor_sync(~0u, sum, distance);
-        if (lane < 4) *reinterpret_cast<float2*>(results.sum(warp, row)) = {greatest[g][i], sum};
       }
+      // The memory is of one group of one item: what is in it from the last one is taken by now.
+      __syncthreads();
+      if (warp != 0) hand(g);
+      __syncthreads();
+      if (warp != 0) continue;
+      take(g);
+      store(g);
     }
+  }
+
+  __device__ void run() {
+    ahead.index = blockIdx.x;
+    find_item();
+    find_block();
+#pragma unroll
+    for (int stage = 0; stage < kStages - 1; ++stage) load(stage);
+    int stage = 0;
+    for (int64_t index = blockIdx.x; index < items.count(); index += gridDim.x) {
+      item = items[index];
+      begin();
+      for (int32_t first = first_tile(item.begin); first < item.end; first += kStride) {
+        wait_for_copies_of_warp<kStages - 2>();
+        load(stage == 0 ? kStages - 1 : stage - 1);
+        float scores[kGroups][4] = {};
+        multiply_keys(scores, stage);
+        make_logits(scores, first, stage);
+        weigh(scores);
+        multiply_values(scores, stage);
+        stage = stage == kStages - 1 ? 0 : stage + 1;
+      }
+      finish();
+    }
+    wait_for_copies_of_warp<0>();
   }
 };
 
@@ -260,25 +385,14 @@ template <Dtype dtype, int kKeyWidth, int kValueWidth, int kGroups>
 __device__ void decode_attention_mma(const DecodeKernelParams& params) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   using Decode = MmaDecode<dtype, kKeyWidth, kValueWidth, kGroups>;
-  using Ring = DecodeRing<kKeyWidth, kValueWidth>;
   extern __shared__ __align__(128) std::byte memory[];
-  __shared__ uint32_t present[kDecodeWarps][Ring::kStages];
-  __shared__ __align__(8) float sums[kDecodeWarps * Decode::kRows * 2];
-  // In the rings' place, once they are read. Pitched so that a warp's store meets no bank twice.
-  const WarpResults results{reinterpret_cast<float*>(memory), sums, Decode::kRows, kValueWidth + 4};
-  static_assert(kDecodeWarps * Decode::kRows * (kValueWidth + 4) * 4 <= Ring::kSharedBytes);
+  __shared__ uint32_t present[kDecodeWarps][Decode::kStages];
+  __shared__ float2 handed_sums[(kDecodeWarps - 1) * 8];
   const DecodeItems<Decode::kRows> items(params);
   const int warp = threadIdx.x / 32;
-  for (int64_t i = blockIdx.x; i < items.count(); i += gridDim.x) {
-    const DecodeItem item = items[i];
-    Decode decode{params, params.attention, item, memory + warp * Ring::kBytes, present[warp]};
-    decode.run();
-    __syncthreads();
-    decode.store(results);
-    __syncthreads();
-    store_item(params, item, results);
-    __syncthreads();
-  }
+  const uint32_t ring = static_cast<uint32_t>(__cvta_generic_to_shared(memory)) + warp * Decode::kRingBytes;
+  auto* handed = reinterpret_cast<float4*>(memory + kDecodeWarps * Decode::kRingBytes);
+  Decode{params, params.attention, items, ring, present[warp], handed, handed_sums}.run();
 #else
   // A newer GPU under a driver that compiles the PTX of an older one.
   decode_attention_plain<dtype, kKeyWidth <= 128 && kValueWidth <= 128 ? 4 : 8>(params);
@@ -287,17 +401,13 @@ __device__ void decode_attention_mma(const DecodeKernelParams& params) {
 
 }  // namespace kv
 
-#define KV_DECODE_MMA(dtype, key_width, value_width, groups)                                          \
-  extern "C" __global__ void __launch_bounds__(kv::kDecodeThreads,                                    \
-                                               kv::DecodeRing<key_width, value_width>::kBlocksAtOnce) \
-      decode_attention_mma_##dtype##_##key_width##_##value_width##_##groups(                          \
-          const __grid_constant__ kv::DecodeKernelParams params) {                                    \
-    kv::decode_attention_mma<kv::Dtype::dtype, key_width, value_width, groups>(params);               \
+#define KV_DECODE_MMA(dtype, key_width, value_width, groups)                                               \
+  extern "C" __global__ void __launch_bounds__(kv::kDecodeThreads,                                         \
+                                               kv::DecodeMemory<key_width, value_width>::blocks_at_once()) \
+      decode_attention_mma_##dtype##_##key_width##_##value_width##_##groups(                               \
+          const __grid_constant__ kv::DecodeKernelParams params) {                                         \
+    kv::decode_attention_mma<kv::Dtype::dtype, key_width, value_width, groups>(params);                    \
   }
-#ifdef KV_DECODE_BENCH_ONLY
-KV_DECODE_MMA(bf16, 128, 128, 1)
-KV_DECODE_MMA(bf16, 64, 64, 1)
-#else
 #define KV_DECODE_MMA_WIDTHS(dtype) \
   KV_DECODE_MMA(dtype, 64, 64, 1)   \
   KV_DECODE_MMA(dtype, 64, 64, 2)   \
@@ -311,5 +421,4 @@ KV_DECODE_MMA(bf16, 64, 64, 1)
 KV_DECODE_MMA_WIDTHS(fp16)
 KV_DECODE_MMA_WIDTHS(bf16)
 #undef KV_DECODE_MMA_WIDTHS
-#endif
 #undef KV_DECODE_MMA
