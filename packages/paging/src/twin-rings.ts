@@ -8,8 +8,8 @@ import { NONE } from "./block-id.ts";
  */
 export class TwinRings {
   readonly #linkOf: Int32Array; // [numBlocks]
-  #younger: Int32Array = new Int32Array(64); // [links]: blocks; free links are chained through it
-  #older: Int32Array = new Int32Array(64); // [links]: blocks
+  #younger: Int32Array = new Int32Array(8); // [links]: blocks; free links are chained through it
+  #older: Int32Array = new Int32Array(8); // [links]: blocks
   #freeLink: number = NONE;
   #numLinks = 0;
 

@@ -43,8 +43,8 @@ interface ReplayOptions {
 /** Tokens of a block when requests live together, where nothing else is said: what engines use. */
 const TIMED_BLOCK = 16;
 
-/** Tokens between kept states, up to a whole block: as many as of a prompt are computed at a time. */
-const CHECKPOINT = 2048;
+/** Tokens between kept states, up to a whole block: prompts that begin alike have that much in common. */
+const CHECKPOINT = 512;
 
 /** `kv replay`: what a trace of real traffic finds in a cache. */
 export const addReplay: AddCommand = (program, terminal, finish) => {
@@ -71,7 +71,7 @@ export const addReplay: AddCommand = (program, terminal, finish) => {
     .option("--model <model>", "a preset, config.json or GGUF file: bytes of the pool, and its kinds of layers")
     .addOption(new Option("--dtype <dtype>", "type of the stored elements").choices(KV_DTYPES).default("fp16"))
     .option("--sequences <count>", "sequences that a pool with windows or states is planned for", parseCount, 16)
-    .option("--checkpoint <tokens>", "keep states for reuse every so many tokens (default: about 2048)", parseCount)
+    .option("--checkpoint <tokens>", "keep states for reuse every so many tokens (default: about 512)", parseCount)
     .option("--prefill-rate <tokens/s>", "timed: prompt tokens computed per second", parseRate, 20_000)
     .option("--decode-rate <tokens/s>", "timed: tokens per second of each answer", parseRate, 33)
     .option("--max-sequences <count>", "timed: most sequences at once", parseCount, 256)

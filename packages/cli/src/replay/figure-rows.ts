@@ -1,4 +1,5 @@
-import type { ReplayReport, TimedReplayReport } from "@kv/paging/replay";
+import { formatBytes } from "@kv/config";
+import type { ReplayReport, RequestBytes, TimedReplayReport } from "@kv/paging/replay";
 import { formatCount, formatDuration } from "../units.ts";
 
 /** A figure for people: its name, its value, a remark. */
@@ -6,7 +7,7 @@ export type FigureRow = readonly [name: string, value: string, remark: string];
 
 /** What a replay measured, as rows of a table. */
 export function figureRows(report: ReplayReport | TimedReplayReport): FigureRow[] {
-  const { blocks, hitRate, peakBlocks, peakHeldBlocks, numBlocks, occupancy, waste, tokens } = report;
+  const { blocks, hitRate, peakBlocks, peakHeldBlocks, numBlocks, occupancy, waste, tokens, requestBytes } = report;
   return [
     ["blocks requested", formatCount(blocks.requested), ""],
     ["hit", formatCount(blocks.hit), percent(hitRate)],
@@ -19,8 +20,14 @@ export function figureRows(report: ReplayReport | TimedReplayReport): FigureRow[
     ...(["padding", "windows", "duplicates"] as const)
       .filter((cause) => waste[cause] > 0)
       .map((cause): FigureRow => ["", percent(waste[cause]), cause]),
+    ...(requestBytes.held < requestBytes.everyToken ? [windowRow(requestBytes)] : []),
     ...(report.mode === "timed" ? timedRows(report as TimedReplayReport) : []),
   ];
+}
+
+function windowRow({ held, everyToken }: RequestBytes): FigureRow {
+  const remark = `of ${formatBytes(everyToken)} if windows gave nothing back: ${percent(share(held, everyToken))}`;
+  return ["a request's blocks", formatBytes(held), remark];
 }
 
 function timedRows({ durationMs, preemptions, rejected, peakSequences, firstTokenMs }: TimedReplayReport): FigureRow[] {

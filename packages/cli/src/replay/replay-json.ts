@@ -19,7 +19,7 @@ export function replayJson(result: ReplayResult, exitCode: ExitCode): JsonHeader
   const { request, notes, replayed, device, sweep } = result;
   const { report, digest, poolBytes, ms } = replayed;
   const { name, trace, model, dtype, prefillRate, decodeRate, maxSequences } = request;
-  const { samples, ...figures } = report;
+  const { samples, requestBytes, ...figures } = report;
   return {
     command: "replay",
     schemaVersion: 1,
@@ -29,6 +29,7 @@ export function replayJson(result: ReplayResult, exitCode: ExitCode): JsonHeader
     model: model?.name ?? null,
     dtype: model === undefined ? null : dtype,
     poolBytes,
+    requestBytes: model === undefined || requestBytes.held === 0 ? null : requestBytes,
     serviceRate:
       request.mode === "timed"
         ? { prefillTokensPerSecond: prefillRate, decodeTokensPerSecond: decodeRate, maxSequences }

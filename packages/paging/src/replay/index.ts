@@ -11,7 +11,14 @@ export { MOONCAKE_TOKENS_PER_ID, parseMooncakeRequest, parseMooncakeTrace } from
 export { PromptBlocks } from "./prompt-blocks.ts";
 export { isGzip, parseTrace, readTrace, traceFormat } from "./read-trace.ts";
 export { type MakePool, plainPool, type ReplayObserver } from "./replay-pool.ts";
-export type { ReplayProgress, ReplayReport, ReplaySample, ReplayWaste, TimedReplayReport } from "./replay-report.ts";
+export type {
+  ReplayProgress,
+  ReplayReport,
+  ReplaySample,
+  ReplayWaste,
+  RequestBytes,
+  TimedReplayReport,
+} from "./replay-report.ts";
 export { replaySequentially, type SequentialReplayOptions } from "./sequential-replay.ts";
 export { type SweepPoint, sweepPoolSizes, sweepSizes } from "./sweep.ts";
 export { replayTimed, type TimedReplayOptions } from "./timed-replay.ts";

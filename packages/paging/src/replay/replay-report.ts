@@ -39,7 +39,15 @@ export interface ReplayReport {
   /** Tokens over token places, in the blocks that requests held: the mean over requests, or over time when timed. */
   readonly occupancy: number;
   readonly waste: ReplayWaste;
+  readonly requestBytes: RequestBytes;
   readonly samples: readonly ReplaySample[];
+}
+
+/** What a request takes when it is done, shared blocks included: means over requests, 0 where blocks are not told apart. */
+export interface RequestBytes {
+  readonly held: number;
+  /** What it would take if no window or chunk had given anything back. */
+  readonly everyToken: number;
 }
 
 /** What of the held blocks is not used, as shares of them. */

@@ -1,6 +1,8 @@
 import type { BlockManager } from "../block-manager.ts";
+import type { BlockTable } from "../block-table.ts";
 import type { PolicyFactory } from "../eviction-policy.ts";
 import type { PolicyName } from "../policies/by-name.ts";
+import { EndedBytes } from "./ended-bytes.ts";
 import type { ReplayProgress, ReplayReport, ReplaySample } from "./replay-report.ts";
 import { WasteSamples } from "./waste-samples.ts";
 
@@ -30,6 +32,7 @@ export class ReplayTotals {
   readonly #every: number;
   readonly #samples: ReplaySample[] = [];
   readonly #waste: WasteSamples = new WasteSamples();
+  readonly #ended: EndedBytes;
   #found = 0;
   #promptTokens = 0;
   #requestedBlocks = 0;
@@ -44,6 +47,7 @@ export class ReplayTotals {
 
   constructor(run: ReplayRun) {
     this.#run = run;
+    this.#ended = new EndedBytes(run.manager);
     this.#every = Math.max(1, Math.floor(run.requests / MOST_SAMPLES));
   }
 
@@ -61,6 +65,11 @@ export class ReplayTotals {
   held(tokens: number, places: number, weight: number): void {
     this.#tokens += tokens * weight;
     this.#places += places * weight;
+  }
+
+  /** A request is done and still holds its blocks. */
+  ended(table: BlockTable): void {
+    this.#ended.add(table);
   }
 
   /** Looks at how full the pool is. Cheap: to be called whenever it may be fullest. */
@@ -90,6 +99,7 @@ export class ReplayTotals {
       peakHeldBlocks: this.#peakHeldBlocks,
       occupancy,
       waste: { tail: 1 - occupancy, ...this.#waste.shares() },
+      requestBytes: this.#ended.mean(),
       samples: this.#samples,
     };
   }

@@ -3,8 +3,9 @@ import { describe, expect, test } from "vitest";
 import { randomTrace } from "../../test/random-trace.ts";
 import { BlockManager } from "../block-manager.ts";
 import type { BlockTable } from "../block-table.ts";
+import type { LayerGroupSpec } from "../layer-group.ts";
 import { POLICY_NAMES } from "../policies/by-name.ts";
-import { replayTimed } from "./timed-replay.ts";
+import { replayTimed, type TimedReplayOptions } from "./timed-replay.ts";
 import type { Trace, TraceRequest } from "./trace.ts";
 
 function traceOf(...requests: Partial<TraceRequest>[]): Trace {
@@ -78,6 +79,83 @@ describe("with states, of which a sequence needs one from its beginning", () => 
     const groups = [ALL, { name: "a", kind: "state" }, { name: "b", kind: "state" }] as const;
     const report = replayTimed(traceOf(...requests), { ...POOL, numBlocks: 1, groups: [...groups] });
     expect(report).toMatchObject({ rejected: 2, tokens: { output: 0 } });
+  });
+});
+
+describe("blocks of several sizes", () => {
+  const groups = (blocksPerState: number): LayerGroupSpec[] => [
+    { name: "full", kind: "full" },
+    { name: "window", kind: "sliding", windowTokens: 20, sizeClass: 1 },
+    { name: "state", kind: "state", sizeClass: 2, checkpointTokens: 20, blocksPerSpan: blocksPerState },
+  ];
+  const pool = (numBlocks: number, windows: number, states: number, blocksPerState = 1): TimedReplayOptions => ({
+    ...POOL,
+    numBlocks,
+    groups: groups(blocksPerState),
+    moreSizes: [{ numBlocks: windows }, { numBlocks: states }],
+  });
+
+  test("one that needs its window twice for a whole step is computed in parts", () => {
+    const withoutState = { groups: groups(1).slice(0, 2), moreSizes: [{ numBlocks: 5 }] };
+    const report = replayTimed(traceOf({ promptTokens: 500, outputTokens: 30 }), { ...POOL, ...withoutState });
+    expect(report).toMatchObject({ rejected: 0, preemptions: 0, tokens: { output: 30 } });
+  });
+
+  test("what has no place for its state at all is rejected", () => {
+    const report = replayTimed(
+      traceOf({ promptTokens: 5, outputTokens: 5 }, { promptTokens: 7 }),
+      pool(100, 100, 1, 2),
+    );
+    expect(report).toMatchObject({ rejected: 2, requests: 2, tokens: { prompt: 12, output: 0 } });
+  });
+
+  test("a prefix is found at the copies of states", () => {
+    const prefixIds = [1];
+    const request = { promptTokens: 50, outputTokens: 1, prefixIds };
+    const trace: Trace = { ...traceOf(request, { ...request, arrivalMs: 1000 }), format: "mooncake" };
+    expect(replayTimed(trace, pool(100, 100, 4)).tokens.reused).toBe(40);
+    expect(replayTimed(trace, pool(100, 100, 1)).tokens.reused).toBe(0);
+  });
+
+  test("every request is served or rejected, however small the pool", () => {
+    const sizes = fc.tuple(
+      fc.integer({ min: 1, max: 30 }),
+      fc.integer({ min: 1, max: 8 }),
+      fc.integer({ min: 1, max: 4 }),
+    );
+    fc.assert(
+      fc.property(
+        randomTrace,
+        sizes,
+        fc.integer({ min: 10, max: 900 }),
+        (trace, [numBlocks, windows, states], rate) => {
+          let computed = 0;
+          const managers: BlockManager[] = [];
+          const prompts = trace.requests.reduce(
+            (sum, { promptTokens, outputTokens }) => sum + promptTokens + outputTokens,
+            0,
+          );
+          const report = replayTimed(trace, {
+            ...pool(numBlocks, windows, states),
+            prefillTokensPerSecond: 100 * rate,
+            observer: {
+              makePool: (options) => managers[managers.push(new BlockManager(options)) - 1] as BlockManager,
+              onCompute: (_request, _table, from, to) => {
+                computed += to - from;
+                // Each sequence that ends can have made every other one begin again: more than that is no progress.
+                if (computed > (trace.requests.length + 1) * prompts) throw new Error("no request ends");
+              },
+            },
+          });
+          managers[0]?.checkInvariants();
+          expect(managers[0]?.counters().heldBlocks).toBe(0);
+          const promised = trace.requests.reduce((sum, { outputTokens }) => sum + outputTokens, 0);
+          if (report.rejected === 0) expect(report.tokens.output).toBe(promised);
+          else expect(report.rejected).toBeLessThanOrEqual(trace.requests.length);
+        },
+      ),
+      { numRuns: 200 },
+    );
   });
 });
 

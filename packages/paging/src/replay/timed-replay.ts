@@ -2,6 +2,7 @@ import type { BlockManager, BlockManagerOptions } from "../block-manager.ts";
 import type { BlockTable } from "../block-table.ts";
 import { checkInteger } from "../check.ts";
 import { InvalidOptionError, OutOfBlocksError } from "../errors.ts";
+import { appendPart } from "./append-part.ts";
 import { checkpointAfter } from "./checkpoint-after.ts";
 import { plainPool, type ReplayObserver } from "./replay-pool.ts";
 import type { ReplayProgress, TimedReplayReport } from "./replay-report.ts";
@@ -123,6 +124,7 @@ class TimedReplay {
       this.#waiting.removeFirst();
       if (running === undefined) {
         this.#rejected++;
+        if (!waiting.wasPreempted) this.#count(waiting.request, 0);
         continue;
       }
       this.#running.push(running);
@@ -143,14 +145,13 @@ class TimedReplay {
     }
     const running = { request, table, tokens, generated };
     this.#observer.onBegin?.(request, table);
-    if (!wasPreempted) this.#count(running);
+    if (!wasPreempted) this.#count(request, table.reusedTokens);
     return running;
   }
 
-  #count({ request, table }: Running): void {
+  #count(request: number, reusedTokens: number): void {
     const { promptTokens } = this.#trace.requests[request] as TraceRequest;
     const size = this.#manager.tokensPerBlock;
-    const { reusedTokens } = table;
     const hitBlocks = Math.floor(reusedTokens / size);
     const requestedBlocks = Math.ceil(promptTokens / size);
     this.#totals.found({ promptTokens, requestedBlocks, hitBlocks, reusedTokens }, this.#nowMs);
@@ -173,11 +174,17 @@ class TimedReplay {
     while (table.length < end) {
       const from = table.length;
       const to = Math.min(end, this.#checkpointAfter(from));
-      if (!this.#place(running, () => table.append(tokens.subarray(from, to)))) return from - begin;
+      if (!this.#place(running, () => this.#appendPrompt(running, from, to))) return from - begin;
       this.#computed(running, from);
     }
     if (isPrefilled(running)) this.#answer(running);
     return end - begin;
+  }
+
+  /** One that is alone cannot wait for others to end: it takes what fits. */
+  #appendPrompt({ table, tokens }: Running, from: number, to: number): void {
+    if (this.#numAlive() === 1) appendPart(table, tokens, from, to);
+    else table.append(tokens.subarray(from, to));
   }
 
   /** Places the newest token of an answer and computes the next. */
@@ -201,6 +208,7 @@ class TimedReplay {
     running.generated++;
     if (running.generated < outputTokens) return;
     this.#totals.outputTokens += outputTokens;
+    this.#totals.ended(running.table);
     this.#end(running);
   }
 

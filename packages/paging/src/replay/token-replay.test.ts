@@ -28,6 +28,20 @@ test("gives back what windows have left between two chunks", () => {
   expect(peak(256)).toBeLessThanOrEqual(256 / 16 + 64 / 16 + 1);
 });
 
+test("computes in smaller parts where windows have few blocks", () => {
+  const groups = [
+    { name: "full", kind: "full" as const },
+    { name: "window", kind: "sliding" as const, windowTokens: 64, sizeClass: 1 },
+  ];
+  const options = { numBlocks: 1000, moreSizes: [{ numBlocks: 10 }], tokensPerBlock: 16, groups };
+  const { peakHeldBlocks, requestBytes } = replayTokens(trace, options);
+  expect(peakHeldBlocks).toBeGreaterThanOrEqual(2048 / 16 + 4);
+  const tokens = 128 + 128 + 63;
+  expect(requestBytes.everyToken).toBe((2 * tokens) / 3);
+  expect(requestBytes.held).toBeLessThanOrEqual((tokens + 3 * 10) / 3);
+  expect(requestBytes.held).toBeGreaterThan((tokens + 3 * 4) / 3);
+});
+
 test("finds a prefix only where every group still has it", () => {
   const groups = [
     { name: "full", kind: "full" as const },

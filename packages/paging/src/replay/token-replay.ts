@@ -2,6 +2,7 @@ import type { BlockManager, BlockManagerOptions } from "../block-manager.ts";
 import type { BlockTable } from "../block-table.ts";
 import { checkInteger } from "../check.ts";
 import { OutOfBlocksError } from "../errors.ts";
+import { appendPart } from "./append-part.ts";
 import { checkpointAfter } from "./checkpoint-after.ts";
 import { plainPool, type ReplayObserver } from "./replay-pool.ts";
 import type { ReplayProgress, ReplayReport } from "./replay-report.ts";
@@ -39,9 +40,10 @@ export function replayTokens(trace: Trace, options: TokenReplayOptions): ReplayR
     if (buffer.length < request.promptTokens) buffer = new Int32Array(2 * request.promptTokens);
     writePromptTokens(trace, i, buffer);
     const prompt = buffer.subarray(0, request.promptTokens);
-    const table = manager.openSequence(prompt);
+    const table = manager.openSequence(prompt, { storeOn: "commit" });
     observer.onBegin?.(i, table);
     appendChunks(table, i, prompt, endOfChunk, totals, observer);
+    totals.ended(table);
     count(request, table, manager, totals, nowMs);
     observer.onEnd?.(i, table);
     table.dispose();
@@ -61,8 +63,9 @@ function appendChunks(
   try {
     while (table.length < prompt.length) {
       const from = table.length;
-      table.append(prompt.subarray(from, Math.min(endOfChunk(from), prompt.length)));
+      appendPart(table, prompt, from, Math.min(endOfChunk(from), prompt.length));
       observer.onCompute?.(request, table, from, table.length);
+      table.commit();
       totals.measurePool();
     }
   } catch (error) {
