@@ -254,6 +254,11 @@ describe("input that cannot be used", () => {
   test("a missing file, an empty one, a gzip file that is cut", () => {
     expect(kv(["replay", path.join(folder, "missing")]).stderr).toMatch(/^kv: INPUT: there is no file /);
     expect(kv(["replay", fileOf("header.csv", `${header}\n`)]).stderr).toMatch(/^kv: INPUT: .* has no requests\n$/);
+    for (const empty of [fileOf("empty", ""), fileOf("empty.gz", gzipSync(""))]) {
+      const run = kv(["replay", empty]);
+      expect(run.stderr).toMatch(/^kv: INPUT: .* is empty: it has no requests\n$/);
+      expect(run).toMatchObject({ status: 2, stdout: "" });
+    }
     const whole = gzipSync(`${line}\n`.repeat(5000));
     const cut = kv(["replay", fileOf("cut.gz", whole.subarray(0, whole.length - 40))]);
     expect(cut.stderr).toMatch(/^kv: INPUT: .*is not a whole gzip file/);
@@ -287,6 +292,19 @@ describe("input that cannot be used", () => {
       blocks: { requested: 4, hit: 2 },
       trace: { notes: [expect.stringContaining("1 requests")] },
     });
+  });
+
+  test("lines that end as Windows ends them, a mark at the beginning, prompts without tokens, ids that skip and repeat", () => {
+    const request = (tokens: number, ...ids: number[]): string =>
+      JSON.stringify({ timestamp: 0, input_length: tokens, output_length: 0, hash_ids: ids });
+    const lines = [request(0), request(1500, 7, 7, 7), request(1500, 7, 7, 7), request(600, 3, 9007199254740991)];
+    const file = fileOf("odd-lines.jsonl", `\uFEFF${lines.join("\r\n")}\r\n`);
+    expect(replay(file).blocks).toEqual({ requested: 8, hit: 3, evicted: 0 });
+    expect(replay(fileOf("odd-lines.gz", gzipSync(readFileSync(file)))).blocks.hit).toBe(3);
+    // Of a prompt that is larger than the pool the beginning is stored.
+    expect(replay(file, "--blocks", "2", "--policy", "lru").blocks).toEqual({ requested: 8, hit: 2, evicted: 2 });
+    const timed = replay(file, "--mode", "timed", "--blocks", "10");
+    expect(timed).toMatchObject({ requests: 4, rejected: 3, tokens: { prompt: 3600 } });
   });
 
   test("columns in another order, quotes, a mark at the beginning and times with an offset are read", () => {

@@ -31,6 +31,7 @@ export async function readTraceFile(file: string, most: number = Number.POSITIVE
   const { streams, text } = await openText(file);
   try {
     const beginning = await peek(text);
+    if (beginning.length === 0) throw new InputError(file, `${file} is empty: it has no requests`);
     const trace =
       traceFormat(beginning.toString("utf8")) === "mooncake"
         ? await readMooncake(text, most)
@@ -64,6 +65,8 @@ async function openText(file: string): Promise<OpenText> {
 
 /** The first bytes of a stream, which stay there to be read. */
 function peek(stream: Readable): Promise<Buffer> {
+  // It ends once: who looks later is not told.
+  if (stream.readableEnded) return Promise.resolve(Buffer.alloc(0));
   return new Promise((resolve, reject) => {
     const look = (): void => {
       const chunk: Buffer | null = stream.read();

@@ -97,5 +97,5 @@ function unlimitedBlocks({ trace, tokensPerBlock }: ReplayRequest): number {
     (sum, { outputTokens }) => sum + Math.ceil(outputTokens / tokensPerBlock) + 2,
     0,
   );
-  return new PromptBlocks(trace, tokensPerBlock).count + answers;
+  return new PromptBlocks(trace, tokensPerBlock).mostBlocks + answers;
 }

@@ -9,7 +9,7 @@ export function runSweep(given: ReplayRequest, progress: Progress): SweepPoint[]
   const request: ReplayRequest = { ...given, mode: "sequential" };
   const { trace, tokensPerBlock, policy } = request;
   const promptBlocks = new PromptBlocks(trace, tokensPerBlock);
-  const sizes = given.sweep === "auto" ? sweepSizes(Math.max(1, promptBlocks.count)) : given.sweep;
+  const sizes = given.sweep === "auto" ? sweepSizes(Math.max(1, promptBlocks.mostBlocks)) : given.sweep;
   progress.start("sweeping", sizes.length);
   try {
     return sizes.map((numBlocks, i) => {

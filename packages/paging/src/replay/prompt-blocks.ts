@@ -15,6 +15,7 @@ export class PromptBlocks {
   readonly #numbers: Map<number, number> = new Map();
   readonly #idNumbers: Map<number, number> = new Map();
   readonly #perId: number;
+  readonly #isChained: boolean;
   #count = 0;
 
   /** @throws InvalidOptionError */
@@ -28,11 +29,17 @@ export class PromptBlocks {
     this.tokensPerBlock = tokensPerBlock;
     this.#perId = Math.max(1, ratio);
     this.prompts = trace.requests.map((request) => this.#blocksOf(request));
+    this.#isChained = isChained(this.prompts, this.#count);
   }
 
   /** Different blocks of all prompts. */
   get count(): number {
     return this.#count;
+  }
+
+  /** Blocks of a pool that holds all prompts. More than `count` where numbers come after different ones. */
+  get mostBlocks(): number {
+    return this.#isChained ? this.#count : this.prompts.reduce((sum, { length }) => sum + length, 0);
   }
 
   #blocksOf({ promptTokens, prefixIds }: TraceRequest): Int32Array {
@@ -65,4 +72,16 @@ export class PromptBlocks {
     this.#idNumbers.set(id, this.#idNumbers.size);
     return this.#idNumbers.size - 1;
   }
+}
+
+/** Whether every block comes after the same one each time. */
+function isChained(prompts: readonly Int32Array[], count: number): boolean {
+  const before = new Int32Array(count).fill(-2);
+  return prompts.every((prompt) =>
+    prompt.every((block, i) => {
+      const previous = i === 0 ? -1 : (prompt[i - 1] as number);
+      if (before[block] === -2) before[block] = previous;
+      return before[block] === previous;
+    }),
+  );
 }

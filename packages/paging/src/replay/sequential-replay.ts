@@ -10,7 +10,7 @@ import type { Trace, TraceRequest } from "./trace.ts";
 
 /** How a trace is replayed one request after another. */
 export interface SequentialReplayOptions {
-  /** Blocks of the pool; `"unlimited"` takes as many as the trace has different ones. */
+  /** Blocks of the pool; `"unlimited"` takes as many as the trace can fill. */
   numBlocks: number | "unlimited";
   /** Default: as the trace has them, 512. */
   tokensPerBlock?: number;
@@ -35,7 +35,7 @@ export interface SequentialReplayOptions {
 export function replaySequentially(trace: Trace, options: SequentialReplayOptions): ReplayReport {
   const { policy = "reuse-rate", tokensPerBlock = trace.tokensPerId, onProgress, observer = {} } = options;
   const blocks = options.promptBlocks ?? new PromptBlocks(trace, tokensPerBlock);
-  const wanted = options.numBlocks === "unlimited" ? Math.max(1, blocks.count) : options.numBlocks;
+  const wanted = options.numBlocks === "unlimited" ? Math.max(1, blocks.mostBlocks) : options.numBlocks;
   const numBlocks = checkInteger("numBlocks", wanted, 1);
   let nowMs = 0;
   const makePool = observer.makePool ?? plainPool;
