@@ -135,6 +135,11 @@ function runBatch(
   known: readonly (readonly OracleSequence[])[],
 ): void {
   batch.prepare(sequences);
+  // Attention is the same when all positions of a sequence are off by as much, so they are looked at themselves.
+  const positions = sequences.flatMap(({ length, writtenTokens }) =>
+    Array.from({ length: length - writtenTokens }, (_, i) => writtenTokens + i),
+  );
+  expect(bytesOf(batch.positions).equals(Buffer.from(Int32Array.from(positions).buffer))).toBe(true);
   for (let layer = 0; layer < cache.layout.numLayers; layer++) {
     const tokens = sequences.map(({ length, writtenTokens }, i) => {
       return { sequence: known[i]?.[layer] ?? emptySequence(), count: length - writtenTokens };

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, type MemoryRegion, type Stream } from "@kv/device-memory";
 import { native } from "@kv/native";
 import { type AppendInput, append } from "./append.ts";
+import { checkAttention } from "./check-contents.ts";
 import { type DecodeAttentionInput, describeDecodeAttention } from "./decode-attention.ts";
 import type { KvView } from "./kv-view.ts";
 import { describePrefillAttention, type PrefillAttentionInput } from "./prefill-attention.ts";
@@ -19,10 +20,12 @@ export function appendAndAttend(
   for (const region of [attention.query, tokens.keys, tokens.values]) requireApart(attention.output, region);
   if ("queryOffsets" in attention) {
     const description = describePrefillAttention(view, attention);
+    checkAttention(view, attention, description, stream);
     append(view, tokens, stream);
     native().prefillAttention(view.handle, description, stream.handle);
   } else {
     const description = describeDecodeAttention(view, attention);
+    checkAttention(view, attention, description, stream);
     append(view, tokens, stream);
     native().decodeAttention(view.handle, description, stream.handle);
   }

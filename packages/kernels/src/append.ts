@@ -1,6 +1,7 @@
 import type { MemoryRegion, Stream } from "@kv/device-memory";
 import { native } from "@kv/native";
 import { describeElements } from "./attention-options.ts";
+import { checkTokens } from "./check-contents.ts";
 import { ShapeError } from "./errors.ts";
 import type { KvView } from "./kv-view.ts";
 import { describeRotary, type RotaryInput } from "./rotary.ts";
@@ -38,6 +39,7 @@ export function append(view: KvView, input: AppendInput, stream: Stream = view.d
     appendRotary(view, input, numTokens, rotary, stream);
     return;
   }
+  checkTokens(view, slots, undefined, 0, stream);
   native().append(
     view.handle,
     keys.handle,
@@ -66,6 +68,8 @@ function appendRotary(
     values: { memory: values.handle, offsetBytes: values.offsetBytes },
     slots: typeof slots === "number" ? slots : describeElements("slots", slots, numTokens),
   };
+  const numPositions = description.cosinesAndSines === null ? 2 ** 31 : description.numPositions;
+  checkTokens(view, slots, rotary.positions, numPositions, stream);
   native().appendRotary(view.handle, description, stream.handle);
 }
 

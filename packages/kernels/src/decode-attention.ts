@@ -10,6 +10,7 @@ import {
   requireQueryHeads,
   requireRows,
 } from "./attention-options.ts";
+import { checkAttention } from "./check-contents.ts";
 import type { KvView } from "./kv-view.ts";
 
 /** The most query tokens of a sequence that one call of decode attention takes. */
@@ -54,7 +55,9 @@ export function decodeAttention(
   input: DecodeAttentionInput,
   stream: Stream = view.device.defaultStream,
 ): void {
-  native().decodeAttention(view.handle, describeDecodeAttention(view, input), stream.handle);
+  const description = describeDecodeAttention(view, input);
+  checkAttention(view, input, description, stream);
+  native().decodeAttention(view.handle, description, stream.handle);
 }
 
 /** What the addon is told. @throws as `decodeAttention` */

@@ -25,3 +25,18 @@ export class DtypeError extends Error {
     super(`${argument}: wanted ${wanted}, got ${found}; convert the elements first`);
   }
 }
+
+/** An array in device memory holds a number that does not fit, found because contents are checked. Nothing was queued. */
+export class ContentsError extends RangeError {
+  override readonly name = "ContentsError";
+  readonly code = "CONTENTS";
+
+  constructor(
+    readonly argument: string,
+    readonly index: number,
+    readonly value: number,
+    readonly wanted: string,
+  ) {
+    super(`${argument}: element ${index} is ${value}, wanted ${wanted}`);
+  }
+}

@@ -1,9 +1,10 @@
 export { type AppendInput, append } from "./append.ts";
 export { appendAndAttend } from "./append-and-attend.ts";
 export type { AttentionOptions } from "./attention-options.ts";
+export { checkContents } from "./check-contents.ts";
 export { type BlockPair, copyBlocks } from "./copy-blocks.ts";
 export { type DecodeAttentionInput, decodeAttention, MAX_QUERY_LENGTH } from "./decode-attention.ts";
-export { DtypeError, ShapeError } from "./errors.ts";
+export { ContentsError, DtypeError, ShapeError } from "./errors.ts";
 export { gatherBlocks, packedBlockBytes, scatterBlocks } from "./gather-blocks.ts";
 export { type HostElements, requireDtype } from "./host-elements.ts";
 export { KvView, type KvViewLayout, type PlaneLayout } from "./kv-view.ts";

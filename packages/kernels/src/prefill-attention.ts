@@ -9,6 +9,7 @@ import {
   requireQueryHeads,
   requireRows,
 } from "./attention-options.ts";
+import { checkAttention } from "./check-contents.ts";
 import type { KvView } from "./kv-view.ts";
 
 /** Prompts of a batch, one after another, where their keys and values are, and where the result goes. */
@@ -46,7 +47,9 @@ export function prefillAttention(
   input: PrefillAttentionInput,
   stream: Stream = view.device.defaultStream,
 ): void {
-  native().prefillAttention(view.handle, describePrefillAttention(view, input), stream.handle);
+  const description = describePrefillAttention(view, input);
+  checkAttention(view, input, description, stream);
+  native().prefillAttention(view.handle, description, stream.handle);
 }
 
 /** What the addon is told. @throws as `prefillAttention` */
