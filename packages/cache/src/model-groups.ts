@@ -71,7 +71,7 @@ function heldBy(layer: LayerShape, format: KvFormat, isExempt: boolean): TokenRo
     return { dtype, numKvHeads: 1, keyDim: layer.latentDim, valueDim: layer.ropeDim, isJoined: true };
   }
   if (!("numKvHeads" in layer) || layer.valueDim === 0) {
-    throw new LayerKindError(layer.index, layer.kind, "a paged cache holds keys and values apart");
+    throw new LayerKindError(layer.index, layer.kind, "without values of its own; a paged cache holds keys and values");
   }
   return {
     dtype,

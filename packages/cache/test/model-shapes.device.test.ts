@@ -1,6 +1,6 @@
 // Caches of the models whose layers are of several kinds: what they take is what is planned, and windows give back.
 
-import { fromHuggingFace, type ModelShape, sizeOf } from "@kv/config";
+import { fromHuggingFace, InvalidConfigError, type ModelShape, sizeOf } from "@kv/config";
 import { findPreset, MODEL_PRESETS, presetName, presetShape } from "@kv/config/presets";
 import { type Device, openDevice } from "@kv/device-memory";
 import { VramTracker } from "@kv/vram-tracker";
@@ -62,6 +62,25 @@ describe.skipIf(missing !== "")(`caches of models on ${inject("device")} ${missi
       }
     }
   });
+
+  test.each([
+    ["deepseek-v3.2", /^layer 0 is latent with an indexer; a paged cache holds no indexer keys$/],
+    ["deepseek-v4-flash", /^layer 0 is sliding; without values of its own; /],
+    ["whisper-large-v3", /^layer 1 is cross; a paged cache holds full, sliding, chunked, latent and state layers$/],
+  ])("%s is refused, and why", (name, message) => {
+    const allocate = (): unknown => PagedKVCache.allocate(device, { shape: shapeOf(name), tokens: 16 });
+    expect(allocate).toThrow(LayerKindError);
+    expect(allocate).toThrow(message);
+  });
+
+  test.each(["q8_0", "mxfp4", "int4", { keys: "fp16", values: "fp8_e4m3" }] as const)(
+    "elements with scales, and keys and values of two types, are refused: %s",
+    (format) => {
+      const config = { shape: shapeOf("llama-3-8b"), tokens: 16, format };
+      expect(() => PagedKVCache.allocate(device, config)).toThrow(InvalidConfigError);
+      expect(() => PagedKVCache.allocate(device, config)).toThrow(/one plain type for keys and values/);
+    },
+  );
 
   test("what a window has left is given back: a pool for the planned sequences holds them as they grow", () => {
     const shape = shapeOf("gpt-oss-20b");
