@@ -12,7 +12,8 @@ type Values = Readonly<Record<string, unknown>>;
  * was taken from defaults is collected. `null` counts as missing, as Hugging Face files use it.
  */
 export class ConfigReader {
-  readonly #seen = new Set<string>();
+  /** Keys that were looked at; null in a nested object, where nobody asks. */
+  readonly #seen: Set<string> | null;
 
   constructor(
     readonly values: Values,
@@ -20,7 +21,10 @@ export class ConfigReader {
     readonly modelType: string,
     readonly defaults: Values,
     readonly assumptions: string[],
-  ) {}
+    seen: Set<string> | null = new Set(),
+  ) {
+    this.#seen = seen;
+  }
 
   /** The path of `key` as errors and assumptions show it. */
   at(key: string): string {
@@ -29,8 +33,11 @@ export class ConfigReader {
 
   /** The value of the first of `keys` that is there, marking all as read; a class default is noted as an assumption. */
   value(...keys: readonly string[]): { readonly key: string; readonly value: unknown } | undefined {
-    for (const key of keys) this.#seen.add(key);
-    const key = keys.find((each) => this.values[each] !== undefined && this.values[each] !== null);
+    let key: string | undefined;
+    for (const each of keys) {
+      this.#seen?.add(each);
+      if (key === undefined && this.has(each)) key = each;
+    }
     if (key !== undefined) return { key, value: this.values[key] };
     // A key that is there as null was turned off by the file: its class default does not come back.
     if (keys.some((each) => this.values[each] === null)) return undefined;
@@ -140,7 +147,7 @@ export class ConfigReader {
   /** A reader of an object that is an item of a list. */
   item(key: string, value: unknown): ConfigReader {
     if (!isRecord(value)) throw new InvalidConfigError(this.at(key), value, "an object");
-    return new ConfigReader(value, `${this.at(key)}.`, this.modelType, {}, this.assumptions);
+    return new ConfigReader(value, `${this.at(key)}.`, this.modelType, {}, this.assumptions, null);
   }
 
   assume(sentence: string): void {
@@ -149,11 +156,11 @@ export class ConfigReader {
 
   /** Marks keys as understood although they change nothing. */
   ignore(...keys: readonly string[]): void {
-    for (const key of keys) this.#seen.add(key);
+    for (const key of keys) this.#seen?.add(key);
   }
 
   wasRead(key: string): boolean {
-    return this.#seen.has(key);
+    return this.#seen?.has(key) === true;
   }
 
   invalid(key: string, value: unknown, allowed: string): never {

@@ -7,7 +7,7 @@ import { growthBytesPerToken } from "./cache-size.ts";
 import { readGgufBlob, readGgufFile } from "./gguf.ts";
 
 const count = (value: number): object => ({ value, type: GGUFValueType.UINT32 });
-const HEADER = serializeGgufMetadata({
+const METADATA = {
   version: { value: 3, type: GGUFValueType.UINT32 },
   tensor_count: { value: 0n, type: GGUFValueType.UINT64 },
   kv_count: { value: 7n, type: GGUFValueType.UINT64 },
@@ -22,7 +22,10 @@ const HEADER = serializeGgufMetadata({
     type: GGUFValueType.ARRAY,
     subType: GGUFValueType.UINT32,
   },
-} as unknown as GGUFTypedMetadata);
+} as unknown as GGUFTypedMetadata;
+const HEADER = serializeGgufMetadata(METADATA);
+/** Without the padding. */
+const METADATA_BYTES = serializeGgufMetadata(METADATA, { alignment: 1 }).length;
 /** A header, and what would be tensors. */
 const FILE = new Uint8Array([...HEADER, ...new Uint8Array(4096)]);
 
@@ -60,11 +63,17 @@ describe("readGgufFile", () => {
 
 test("a file that is cut off in its metadata is refused, wherever that is", async () => {
   const path = join(folder, "cut.gguf");
-  for (let bytes = HEADER.length - 40; bytes > 0; bytes -= 7) {
+  for (let bytes = METADATA_BYTES - 1; bytes > 0; bytes -= 7) {
     await expect(readGgufBlob(new Blob([HEADER.slice(0, bytes)]))).rejects.toMatchObject({ code: "GGUF_READ" });
   }
   await writeFile(path, HEADER.slice(0, HEADER.length - 100));
   await expect(readGgufFile(path)).rejects.toThrow(/cut\.gguf is not a GGUF file that can be read: it ends before/);
+});
+
+test("a header is read with its padding and without", async () => {
+  for (const bytes of [METADATA_BYTES, HEADER.length]) {
+    expect((await readGgufBlob(new Blob([HEADER.slice(0, bytes)]))).shape.layers).toHaveLength(24);
+  }
 });
 
 test("readGgufBlob reads what a page was given", async () => {

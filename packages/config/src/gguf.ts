@@ -43,10 +43,10 @@ export class GgufReadError extends Error {
  * @throws MissingPeerError, GgufReadError, and what `fromGguf` throws
  */
 export async function readGgufFile(path: string): Promise<GgufModel> {
-  const { gguf } = await peer();
+  const library = await peer();
   const metadata = await reading(path, async () => {
     const { stat } = await import("node:fs/promises");
-    return wholeMetadata(await gguf(path, { allowLocalFile: true }), (await stat(path)).size);
+    return wholeMetadata(library, path, { allowLocalFile: true }, (await stat(path)).size);
   });
   return modelOf(metadata, await bytesOfShards(path));
 }
@@ -58,14 +58,16 @@ export async function readGgufFile(path: string): Promise<GgufModel> {
  * @throws MissingPeerError, GgufReadError, and what `fromGguf` throws
  */
 export async function readGgufBlob(blob: Blob): Promise<GgufModel> {
-  const { gguf } = await peer();
+  const library = await peer();
   const metadata = await reading("the blob", async () => {
-    return wholeMetadata(await gguf("https://blob.invalid/model.gguf", { fetch: rangesOf(blob) }), blob.size);
+    return wholeMetadata(library, "https://blob.invalid/model.gguf", { fetch: rangesOf(blob) }, blob.size);
   });
   return modelOf(metadata, blob.size);
 }
 
-async function peer(): Promise<typeof import("@huggingface/gguf")> {
+type Library = typeof import("@huggingface/gguf");
+
+async function peer(): Promise<Library> {
   try {
     return await import("@huggingface/gguf");
   } catch (error) {
@@ -82,13 +84,22 @@ async function reading<Result>(file: string, read: () => Promise<Result>): Promi
 }
 
 /** The reader takes what is missing at the end of a file for zeros, so that a number that was cut off looks whole. */
-function wholeMetadata(parsed: GGUFParseOutput, fileBytes: number): object {
-  if (fileBytes < metadataEnd(parsed)) throw new Error("it ends before its metadata does");
-  return parsed.metadata;
+async function wholeMetadata(
+  { gguf, serializeGgufMetadata }: Library,
+  file: string,
+  from: { readonly allowLocalFile?: true; readonly fetch?: typeof fetch },
+  fileBytes: number,
+): Promise<object> {
+  const parsed = await gguf(file, from);
+  if (fileBytes >= latestMetadataEnd(parsed)) return parsed.metadata;
+  // A file of nothing but metadata may leave out the padding: there the end is counted value by value.
+  const { typedMetadata } = await gguf(file, { ...from, typedMetadata: true });
+  if (fileBytes >= serializeGgufMetadata(typedMetadata, { alignment: 1 }).length) return parsed.metadata;
+  throw new Error("it ends before its metadata does");
 }
 
 /** Where the metadata ends at the latest: the descriptions of the tensors follow it, then padding, then their data. */
-function metadataEnd({ metadata, tensorInfos, tensorDataOffset }: GGUFParseOutput): number {
+function latestMetadataEnd({ metadata, tensorInfos, tensorDataOffset }: GGUFParseOutput): number {
   const countBytes = metadata.version === 1 ? 4 : 8;
   const described = tensorInfos.reduce((total, { name, shape }) => {
     // Length and text of the name, number of dimensions, dimensions, type, offset.

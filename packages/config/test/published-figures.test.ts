@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { KvType } from "../src/format.ts";
 import { fromHuggingFace } from "../src/hugging-face/from-hugging-face.ts";
 import type { ModelShape } from "../src/model-shape.ts";
 import { type SizeOptions, type SizeReport, sizeReport } from "../src/size-report.ts";
@@ -100,6 +101,23 @@ const FREETOKEN = "https://github.com/FlashML-org/FreeToken/pull/126";
 const CONFIGIQ = "https://github.com/redhat-performance/configiq/issues/112";
 const HN = "https://paper-digest.app/en/papers/hn_47558733";
 
+/** One run's figures: the caches' lines of a log. */
+const run = (
+  model: string,
+  options: SizeOptions,
+  source: string,
+  printed: readonly (readonly [string, Published["of"]])[],
+): Published[] => printed.map(([figure, of]) => ({ model, options, printed: figure, of, source }));
+/** The same context with other types. */
+const types = (model: string, tokens: number, printed: Readonly<Partial<Record<KvType, string>>>): Published[] =>
+  Object.entries(printed).map(([format, figure]) => ({
+    model,
+    options: llamaCpp(tokens, { format: format as KvType }),
+    printed: figure,
+    of: total,
+    source: "https://github.com/ggml-org/llama.cpp/pull/21551",
+  }));
+
 const qwen35Blocks = { kvCacheMemoryBytes: 1487 * 16 * 784 * 4096 };
 const qwen36Mtp = modelShape("Qwen/Qwen3.6-27B", { nextTokenLayers: true });
 const mtpRun = vllm(
@@ -162,6 +180,13 @@ const FIGURES: readonly Published[] = [
     printed: "1166.62 MiB",
     of: total,
     source: "https://github.com/ikawrakow/ik_llama.cpp/pull/259",
+  },
+  {
+    model: "zai-org/GLM-5.2",
+    options: llamaCpp(65_536, { format: "q8_0" }),
+    printed: "178.50 MiB",
+    of: inFigure("indexer", "K (q8_0): "),
+    source: "https://github.com/ggml-org/llama.cpp/issues/26382",
   },
   {
     model: "google/gemma-4-E4B",
@@ -257,6 +282,45 @@ const FIGURES: readonly Published[] = [
     of: total,
     source: "https://github.com/ggml-org/llama.cpp/pull/5328",
   },
+  ...run("Qwen/Qwen3.5-9B", llamaCpp(262_144), "https://github.com/ggml-org/llama.cpp/pull/22546", [
+    ["8192.00 MiB", inFigure("kv", "size = ")],
+    ["4096.00 MiB", inFigure("kv", "K (f16): ")],
+    ["50.25 MiB", inFigure("recurrent", "size = ")],
+    ["2.25 MiB", inFigure("recurrent", "R (f32): ")],
+    ["48.00 MiB", inFigure("recurrent", "S (f32): ")],
+  ]),
+  ...run(
+    "Qwen/Qwen3.5-35B-A3B",
+    llamaCpp(168_192, { format: "q8_0", knobs: { rsSeq: 7 } }),
+    "https://github.com/ggml-org/llama.cpp/pull/26499",
+    [
+      ["1745.16 MiB", inFigure("kv", "size = ")],
+      ["872.58 MiB", inFigure("kv", "V (q8_0): ")],
+      ["502.50 MiB", inFigure("recurrent", "size = ")],
+      ["22.50 MiB", inFigure("recurrent", "R (f32): ")],
+      ["480.00 MiB", inFigure("recurrent", "S (f32): ")],
+    ],
+  ),
+  ...run("deepseek-ai/DeepSeek-V4-Flash", llamaCpp(4096), "https://github.com/ggml-org/llama.cpp/issues/27680", [
+    ["1.31 MiB", inFigure("csa-state", "size = ")],
+    ["10.00 MiB", inFigure("hca-state", "size = ")],
+    ["0.33 MiB", inFigure("lid-state", "size = ")],
+  ]),
+  ...run("Qwen/Qwen2.5-0.5B", llamaCpp(512), "https://github.com/ggml-org/llama.cpp/issues/12968", [
+    ["6.00 MiB", inFigure("kv", "size = ")],
+    ["3.00 MiB", inFigure("kv", "K (f16): ")],
+  ]),
+  ...types("mistralai/Mistral-Small-24B-Instruct-2501", 6656, {
+    fp16: "1040.00 MiB",
+    q8_0: "552.50 MiB",
+    q4_0: "292.50 MiB",
+  }),
+  ...types("Qwen/Qwen3-8B", 2560, {
+    fp16: "360.00 MiB",
+    q8_0: "191.25 MiB",
+    q4_0: "101.25 MiB",
+    iq4_nl: "101.25 MiB",
+  }),
   // vLLM: from the budget in the log to the tokens and the concurrency beside it.
   {
     model: "Qwen/Qwen3-0.6B",
@@ -358,7 +422,54 @@ const FIGURES: readonly Published[] = [
     of: inFigure("KV cache needed"),
     source: "https://github.com/kaito-project/kaito/issues/2132",
   },
+  // Qwen3.8-27B, whose layers are those of Qwen3.6-27B.
+  ...run(
+    "Qwen/Qwen3.6-27B",
+    vllm(131_072, 4.99, { mambaCacheMode: "align" }, { format: "fp8_e4m3", sharding: { tensor: 2 } }),
+    "https://github.com/mitchross/talos-argocd-proxmox/pull/1995",
+    [
+      ["302,921 tokens", inFigure("GPU KV cache size")],
+      ["2.31 x", inFigure("Maximum concurrency")],
+      ["1568 tokens", inFigure("block_size")],
+    ],
+  ),
+  // What one request of the length needs, and the lengths that were offered for 48.66 and 55.65 GiB.
+  ...[
+    [262_144, "62.00 GiB"],
+    [205_728, "48.66 GiB"],
+    [235_296, "55.65 GiB"],
+  ].map(
+    ([tokens, printed]): Published => ({
+      model: "Qwen/Qwen3-Coder-480B-A35B-Instruct",
+      options: { rule: "vllm", tokens: tokens as number },
+      printed: printed as string,
+      of: inFigure("KV cache needed"),
+      source: "https://github.com/vllm-project/recipes/pull/12",
+    }),
+  ),
+  {
+    model: "Qwen/Qwen3-1.7B",
+    options: { rule: "vllm", tokens: 175_856 },
+    printed: "18.78 GiB",
+    of: total,
+    source: "https://github.com/vllm-project/vllm/issues/33263",
+  },
+  // TensorRT-LLM's log.
+  {
+    model: "meta-llama/Llama-2-7b-hf",
+    options: { rule: "tensorrt-llm", tokens: 132_608 },
+    printed: "69524783104 bytes",
+    of: total,
+    source: "https://github.com/NVIDIA/TensorRT-LLM/issues/1400",
+  },
   // SGLang's log: its GB are GiB.
+  {
+    model: "moonshotai/Kimi-K2-Instruct",
+    options: { rule: "sglang", tokens: 8050, sharding: { tensor: 8 } },
+    printed: "0.53 GiB",
+    of: inFigure("KV size"),
+    source: "https://github.com/sgl-project/sglang/pull/13466",
+  },
   {
     model: "Qwen/Qwen3-235B-A22B",
     options: { rule: "sglang", tokens: 367_404, sharding: { tensor: 4 } },
@@ -386,6 +497,13 @@ const FIGURES: readonly Published[] = [
     printed: "65.49 GiB",
     of: inFigure("KV size"),
     source: SGLANG_DSA,
+  },
+  {
+    model: "zai-org/GLM-5.2",
+    options: { rule: "sglang", tokens: 2_574_848, format: "fp8_e4m3" },
+    printed: "132.43 GiB",
+    of: inFigure("KV size"),
+    source: "https://github.com/sgl-project/sglang/pull/30531",
   },
   ...swaPools(SGLANG_SWA, { maxTotalTokens: 375_360, pageSize: 64 }, ["8.38 GiB", "5.59 GiB"]),
   ...swaPools(SGLANG_MIMO, { maxTotalTokens: 1_496_958, swaFullTokensRatio: 1 }, [
@@ -433,7 +551,7 @@ function rounding(digits: string): number {
 }
 
 test("there are enough of them, and each has a source", () => {
-  expect(FIGURES.length).toBeGreaterThanOrEqual(50);
+  expect(FIGURES.length).toBeGreaterThanOrEqual(98);
   for (const { source } of FIGURES) expect(source).toMatch(/^https:\/\//);
 });
 

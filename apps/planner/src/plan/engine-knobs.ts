@@ -27,7 +27,7 @@ export const ENGINE_KNOBS: Readonly<Record<RuleName, readonly EngineKnob[]>> = {
     { name: "rsSeq", flag: "snapshots of recurrent state", kind: "count", unset: "0" },
   ],
   vllm: [
-    { name: "blockSize", flag: "--block-size", kind: "count", unset: "16" },
+    { name: "blockSize", flag: "--block-size", kind: "count", unset: "16, or the model's" },
     { name: "maxModelLen", flag: "--max-model-len", kind: "count", unset: "context" },
     { name: "maxNumBatchedTokens", flag: "--max-num-batched-tokens", kind: "count", unset: "8192" },
     { name: "kvCacheMemoryBytes", flag: "--kv-cache-memory-bytes", kind: "bytes", unset: "what the sequences need" },
@@ -44,18 +44,26 @@ export const ENGINE_KNOBS: Readonly<Record<RuleName, readonly EngineKnob[]>> = {
     { name: "disableHybridKvCacheManager", flag: "--disable-hybrid-kv-cache-manager", kind: "flag", unset: false },
   ],
   sglang: [
-    { name: "pageSize", flag: "--page-size", kind: "count", unset: "1" },
+    { name: "pageSize", flag: "--page-size", kind: "count", unset: "1, or the model's" },
     { name: "maxTotalTokens", flag: "--max-total-tokens", kind: "count", unset: "what the sequences need" },
     { name: "swaFullTokensRatio", flag: "--swa-full-tokens-ratio", kind: "share", unset: "0.8" },
     { name: "maxRunningRequests", flag: "--max-running-requests", kind: "count", unset: "sequences" },
+    { name: "maxMambaCacheSize", flag: "--max-mamba-cache-size", kind: "count", unset: "sequences" },
     { name: "disableHybridSwaMemory", flag: "--disable-hybrid-swa-memory", kind: "flag", unset: false },
   ],
   "tensorrt-llm": [
-    { name: "tokensPerBlock", flag: "tokens_per_block", kind: "count", unset: "32" },
+    { name: "tokensPerBlock", flag: "tokens_per_block", kind: "count", unset: "32, or the model's" },
     { name: "maxTokens", flag: "max_tokens_in_paged_kv_cache", kind: "count", unset: "what the sequences need" },
     { name: "maxAttentionWindow", flag: "max_attention_window", kind: "counts", unset: "every token, or 512,512,4096" },
     { name: "windowSizeShares", flag: "TRTLLM_WINDOW_SIZE_SHARES", kind: "shares", unset: "equal, or 0.4,0.6" },
     { name: "maxGpuTotalBytes", flag: "max_gpu_total_bytes", kind: "bytes", unset: "what the sequences need" },
+    {
+      name: "mambaSsmCacheDtype",
+      flag: "mamba_ssm_cache_dtype",
+      kind: "choice",
+      choices: ["auto", "fp32", "fp16", "bf16"],
+      unset: "auto",
+    },
   ],
   transformers: [
     {

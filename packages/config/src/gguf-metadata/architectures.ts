@@ -3,6 +3,9 @@ import type { LayerShape } from "../layer-shape.ts";
 import { blockCount, fullOrNone, headDims, kvHeads, slidingLayers } from "./attention.ts";
 import { hybridArchitectures } from "./hybrid.ts";
 
+/** From this context on a `glm-dsa` file without a list of indexers is taken for GLM-5.2 (llama.cpp's `glm-dsa.cpp`). */
+const GLM_5_2_CONTEXT = 1_048_576;
+
 /** How the metadata of an architecture is read. */
 export type ReadArchitecture = (config: ConfigReader) => LayerShape[];
 
@@ -10,7 +13,8 @@ const PLAIN =
   "llama deci falcon grok gpt2 gptj gptneox mpt baichuan starcoder starcoder2 refact bloom stablelm qwen qwen2 qwen2moe " +
   "qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe phi2 phi3 phimoe plamo codeshell orion internlm2 minicpm gemma xverse command-r " +
   "dbrx olmo olmoe openelm arctic deepseek chatglm glm4 glm4moe bitnet jais nemotron exaone granite granitemoe smollm3 " +
-  "ernie4_5 ernie4_5-moe hunyuan-moe hunyuan-dense seed_oss minimax-m2 mistral3 arcee apertus dots1 bailingmoe bailingmoe2";
+  "ernie4_5 ernie4_5-moe hunyuan-moe hunyuan-dense seed_oss minimax-m2 mistral3 arcee apertus dots1 bailingmoe bailingmoe2 " +
+  "grovemoe pangu-embedded cogvlm chameleon maincoder paddleocr hunyuan_vl";
 
 /** Architectures whose windows follow a period that only the loader knows; 0 where the file must say it. */
 const PERIOD_OF: Readonly<Record<string, number>> = {
@@ -20,6 +24,7 @@ const PERIOD_OF: Readonly<Record<string, number>> = {
   olmo2: 4,
   afmoe: 4,
   exaone4: 4,
+  "exaone-moe": 4,
   gemma3n: 5,
   gemma3: 6,
   gemma4: 0,
@@ -36,8 +41,12 @@ export function architectures(): Readonly<Record<string, ReadArchitecture>> {
     ...Object.fromEntries(Object.entries(PERIOD_OF).map(([name, period]) => [name, windowed(period || undefined)])),
     llama4: chunkedBetweenFull,
     deepseek2: latent,
-    "glm-dsa": latent,
+    "deepseek2-ocr": withoutLatent,
+    deepseek32: latent,
+    "glm-dsa": latentSharingIndexers,
     minicpm3: latent,
+    mistral4: latent,
+    plm: withoutLatent,
     deepseek4: compressed,
     t5: decoderOfEncoder,
     ...hybridArchitectures(),
@@ -142,6 +151,31 @@ function latent(config: ConfigReader): LayerShape[] {
     expanded,
     indexerKeyDim,
   }));
+}
+
+/** Files that describe a latent to architectures that store the keys and values of every head all the same. */
+function withoutLatent(config: ConfigReader): LayerShape[] {
+  config.ignore("attention.kv_lora_rank");
+  return everyLayerFull(config);
+}
+
+/** GLM-5: an indexer in the layers that the file lists; in all of them, or as in GLM-5.2, where it lists none. */
+function latentSharingIndexers(config: ConfigReader): LayerShape[] {
+  const key = "attention.indexer.types";
+  const types = config.list(key, blockCount(config), config.extraLayers("nextn_predict_layers"));
+  types?.forEach((type, i) => {
+    if (typeof type !== "boolean" && type !== 0 && type !== 1) config.invalid(`${key}[${i}]`, type, "true or false");
+  });
+  const isLong = (config.optionalTokens("context_length") ?? 0) >= GLM_5_2_CONTEXT;
+  if (types === undefined && isLong)
+    config.assume("an indexer in layers 0 and 1 and in every 4th from 2, as llama.cpp takes for GLM-5.2");
+  const owns = (index: number): boolean => {
+    if (types !== undefined) return types[index] === true || types[index] === 1;
+    return !isLong || index < 2 || index % 4 === 2;
+  };
+  return latent(config).map((layer) =>
+    layer.kind === "latent" && !owns(layer.index) ? { ...layer, indexerKeyDim: 0 } : layer,
+  );
 }
 
 /** DeepSeek-V4: a window in every layer, and an entry for every 4 or 128 tokens in most. Keys and values are one tensor. */

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { modelShape } from "../../test/models.ts";
 import { growthBytesPerToken, sizeOf, stateBytesPerSequence, windowBytes } from "../cache-size.ts";
+import type { ModelShape } from "../model-shape.ts";
 import { fromGguf, supportedArchitectures } from "./from-gguf.ts";
 
 type Metadata = Readonly<Record<string, unknown>>;
@@ -17,6 +18,18 @@ const every = (count: number, value: (index: number) => number | boolean): (numb
 
 /** DeepSeek-V4-Flash's: two windows, then 4 and 128 in turn, and a window for the layer that predicts further tokens. */
 const V4_RATIOS = [0, 0, ...every(41, (index) => (index % 2 === 0 ? 4 : 128)), 0];
+
+/** Keys of latents, the same in most files. */
+const LATENT = {
+  "attention.head_count_kv": 1,
+  "attention.key_length": 576,
+  "attention.value_length": 512,
+  "attention.kv_lora_rank": 512,
+  "attention.key_length_mla": 192,
+  "attention.value_length_mla": 128,
+  "rope.dimension_count": 64,
+};
+const INDEXER = { "attention.indexer.head_count": 32, "attention.indexer.key_length": 128 };
 
 /** The same models as files say them in both worlds. */
 const PAIRS: readonly (readonly [string, Metadata])[] = [
@@ -148,6 +161,26 @@ const PAIRS: readonly (readonly [string, Metadata])[] = [
     }),
   ],
   [
+    "deepseek-ai/DeepSeek-V3.2",
+    of("deepseek32", { ...LATENT, block_count: 61, "attention.head_count": 128, ...INDEXER }),
+  ],
+  [
+    "zai-org/GLM-5.2",
+    of("glm-dsa", {
+      ...LATENT,
+      ...INDEXER,
+      block_count: 79,
+      nextn_predict_layers: 1,
+      context_length: 1_048_576,
+      "attention.head_count": 64,
+    }),
+  ],
+  ["zai-org/GLM-5.1", of("glm-dsa", { ...LATENT, ...INDEXER, block_count: 78, "attention.head_count": 64 })],
+  [
+    "mistralai/Mistral-Small-4",
+    of("mistral4", { ...LATENT, block_count: 36, "attention.head_count": 32, "attention.kv_lora_rank": 256 }),
+  ],
+  [
     "LiquidAI/LFM2-1.2B",
     of("lfm2", {
       block_count: 16,
@@ -213,6 +246,48 @@ test("layers for further tokens are left out, whether a DeepSeek-V4 file counts 
   expect(() => numLayers(50)).toThrow("deepseek4.attention.compress_ratios must be a list of 49");
   const odd = { ...keys, block_count: 44, "attention.compress_ratios": [16, ...V4_RATIOS.slice(1)] };
   expect(() => fromGguf(of("deepseek4", odd))).toThrow("deepseek4.attention.compress_ratios[0] is 16");
+});
+
+test("GLM's indexers are those that the file lists", () => {
+  const shape = (types: readonly unknown[]): ModelShape =>
+    fromGguf(
+      of("glm-dsa", {
+        ...LATENT,
+        ...INDEXER,
+        block_count: 4,
+        "attention.head_count": 64,
+        "attention.indexer.types": types,
+      }),
+    );
+  expect(growthBytesPerToken(shape([true, false, 0, 1]))).toBe(4 * 1152 + 2 * 256);
+  expect(() => shape([true, false, true, 2])).toThrow("glm-dsa.attention.indexer.types[3]");
+  expect(() => shape([true])).toThrow("glm-dsa.attention.indexer.types");
+});
+
+test("OCR files and PLM store keys and values per head, latent or not", () => {
+  const keys = { block_count: 12, embedding_length: 1280, "attention.head_count": 10, "attention.kv_lora_rank": 512 };
+  for (const architecture of ["deepseek2-ocr", "plm"]) {
+    expect(growthBytesPerToken(fromGguf(of(architecture, keys)))).toBe(12 * 2 * 1280 * 2);
+    expect(() => fromGguf(of(architecture, { ...keys, "attention.sliding_window": 128 }))).toThrow("sliding_window");
+  }
+});
+
+test("of EXAONE's mixture every fourth layer is full", () => {
+  const shape = fromGguf(
+    of("exaone-moe", {
+      block_count: 49,
+      nextn_predict_layers: 1,
+      "attention.head_count": 64,
+      "attention.head_count_kv": 8,
+      "attention.key_length": 128,
+      "attention.value_length": 128,
+      "attention.sliding_window": 128,
+    }),
+  );
+  expect(shape.layers.filter(({ kind }) => kind === "full").map(({ index }) => index)).toEqual(
+    Array.from({ length: 12 }, (_, i) => 4 * i + 3),
+  );
+  expect(windowBytes(shape)).toBe(36 * 128 * 4096);
 });
 
 test("files from before latent attention store keys and values per head", () => {

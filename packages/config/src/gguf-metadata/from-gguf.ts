@@ -13,6 +13,7 @@ const CACHE_KEYS: readonly string[] = [
   "attention.kv_lora_rank",
   "attention.key_length_mla",
   "attention.indexer.key_length",
+  "attention.indexer.types",
   "attention.compress_ratios",
   "full_attention_interval",
   "ssm.state_size",

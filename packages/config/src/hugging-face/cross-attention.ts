@@ -58,7 +58,9 @@ function mllama(config: ConfigReader): LayerShape[] {
 /** Models that keep an encoder's tokens beside their own. */
 export const crossAttentionFamilies = (): Families => ({
   ...named(["whisper"], { read: whisper }),
-  ...named(["bart", "mbart", "pegasus", "marian", "m2m_100", "blenderbot"], { read: bart }),
-  ...named(["t5", "mt5", "umt5", "longt5"], { read: t5 }),
+  ...named(["bart", "mbart", "pegasus", "marian", "m2m_100", "blenderbot", "led", "nllb-moe", "plbart"], {
+    read: bart,
+  }),
+  ...named(["t5", "mt5", "umt5", "longt5", "switch_transformers"], { read: t5 }),
   ...named(["mllama_text_model"], { read: mllama }),
 });

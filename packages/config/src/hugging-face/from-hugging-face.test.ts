@@ -137,6 +137,53 @@ describe("what is not known", () => {
   });
 });
 
+describe("families beyond the models of the tests", () => {
+  const GROUPED = { num_hidden_layers: 4, hidden_size: 512, num_attention_heads: 8, num_key_value_heads: 2 };
+  const ALIKE = { num_hidden_layers: 4, hidden_size: 512, num_attention_heads: 8 };
+  const LATENT = { ...ALIKE, kv_lora_rank: 128, qk_rope_head_dim: 32, qk_nope_head_dim: 64, v_head_dim: 64 };
+
+  test.each<[string, object, number]>([
+    ["arctic", GROUPED, 4 * 2 * 128 * 2],
+    ["bailing_moe", { ...GROUPED, head_dim: 128 }, 4 * 2 * 256 * 2],
+    ["chameleon", GROUPED, 4 * 2 * 128 * 2],
+    ["glm4v_text", GROUPED, 4 * 2 * 128 * 2],
+    ["hyperclovax", { ...GROUPED, head_dim: 128 }, 4 * 2 * 256 * 2],
+    ["minicpmv", GROUPED, 4 * 2 * 128 * 2],
+    ["biogpt", ALIKE, 4 * 2 * 512 * 2],
+    ["ctrl", { n_layer: 4, n_embd: 512, n_head: 8 }, 4 * 2 * 512 * 2],
+    ["gpt_neo", { num_layers: 4, hidden_size: 512, num_heads: 8, window_size: 256 }, 4 * 2 * 512 * 2],
+    ["jetmoe", { ...GROUPED, num_key_value_heads: 16, kv_channels: 128 }, 4 * 2 * 2048 * 2],
+    ["phi4mm", { ...GROUPED, sliding_window: 262_144, max_position_embeddings: 131_072 }, 4 * 2 * 128 * 2],
+    ["ministral3", { ...GROUPED, sliding_window: null }, 4 * 2 * 128 * 2],
+    ["plm", LATENT, 4 * 160 * 2],
+    ["youtu", LATENT, 4 * 160 * 2],
+    ["electra", ALIKE, 0],
+    ["deberta-v2", ALIKE, 0],
+    ["led", { decoder_layers: 4, d_model: 512, decoder_attention_heads: 8 }, 4 * 2 * 512 * 2],
+    ["switch_transformers", { num_layers: 4, num_heads: 8, d_kv: 64 }, 4 * 2 * 512 * 2],
+  ])("%s", (modelType, config, bytesPerToken) => {
+    expect(growthBytesPerToken(fromHuggingFace({ model_type: modelType, ...config }))).toBe(bytesPerToken);
+  });
+
+  test("EXAONE's mixture has the windows of its list", () => {
+    const types = ["sliding_attention", "sliding_attention", "sliding_attention", "full_attention"];
+    const shape = fromHuggingFace({ model_type: "exaone_moe", ...GROUPED, sliding_window: 128, layer_types: types });
+    expect(shape.layers.map(({ kind }) => kind)).toEqual(["sliding", "sliding", "sliding", "full"]);
+  });
+
+  test("DeepSeek's OCR models switch the latent off, inside a multimodal file", () => {
+    const language = {
+      model_type: "deepseek_v2",
+      ...ALIKE,
+      num_key_value_heads: 8,
+      use_mla: false,
+      kv_lora_rank: null,
+    };
+    const shape = fromHuggingFace({ model_type: "deepseek_vl_v2", language_config: language });
+    expect(growthBytesPerToken(shape)).toBe(4 * 2 * 512 * 2);
+  });
+});
+
 describe("what is wrong", () => {
   test.each<[string, unknown, string]>([
     ["num_hidden_layers", "32", "a string"],

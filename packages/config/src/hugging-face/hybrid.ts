@@ -125,10 +125,10 @@ function zamba2(config: ConfigReader): LayerShape[] {
 function falconH1(config: ConfigReader): LayerShape[] {
   const attention = widthsOf(config);
   const each = mamba2ByHeads(config);
-  return layers(numLayersOf(config), (index) => full(index, attention)).flatMap((layer) => [
-    layer,
-    stateAt(layer.index, each),
-  ]);
+  return layers(2 * numLayersOf(config), (place) => {
+    const index = Math.floor(place / 2);
+    return place % 2 === 0 ? full(index, attention) : stateAt(index, each);
+  });
 }
 
 function lfm2(config: ConfigReader): LayerShape[] {

@@ -25,7 +25,13 @@ export function latentLayer(config: ConfigReader): Latent {
   };
 }
 
+/** DeepSeek's OCR models have the type of the latent ones and switch the latent off. */
 function latent(config: ConfigReader): LayerShape[] {
+  if (config.flag("use_mla") === false) {
+    config.ignore("kv_lora_rank");
+    const each = widthsOf(config);
+    return layers(numLayersOf(config), (index) => full(index, each));
+  }
   const each = latentLayer(config);
   return layers(numLayersOf(config), (index) => latentAt(index, each));
 }
@@ -114,7 +120,9 @@ function compressRatios(config: ConfigReader, numLayers: number): readonly numbe
 
 /** Models with multi-head latent attention, sparse indexers and compressed caches. */
 export const latentFamilies = (): Families => ({
-  ...named(["deepseek_v2", "deepseek_v3", "kimi_k2", "minicpm3", "glm4_moe_lite", "mistral4"], { read: latent }),
+  ...named(["deepseek_v2", "deepseek_v3", "kimi_k2", "minicpm3", "glm4_moe_lite", "mistral4", "plm", "youtu"], {
+    read: latent,
+  }),
   ...named(["longcat_flash"], { read: twoPerLayer }),
   ...named(["deepseek_v32", "glm_moe_dsa"], { read: latentWithIndexer }),
   ...named(["minimax_m3"], { read: sparseGrouped }),

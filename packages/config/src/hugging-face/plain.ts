@@ -22,6 +22,18 @@ function multiHead(...headDimKeys: readonly string[]) {
   };
 }
 
+/** GPT-Neo: every second layer masks what is older than its window, but keeps it. */
+function gptNeo(config: ConfigReader): LayerShape[] {
+  config.assume("local layers are kept in full, as transformers keeps them");
+  return multiHead()(config);
+}
+
+/** JetMoE: the experts are query heads, so that KV heads and their size are given apart from the width. */
+function kvChannels(config: ConfigReader): LayerShape[] {
+  const each = widths(config.count("num_key_value_heads"), config.count("kv_channels"));
+  return layers(numLayersOf(config), (index) => full(index, each));
+}
+
 /** Falcon: grouped heads only in the new decoder architecture, otherwise one head or all of them. */
 function falcon(config: ConfigReader): LayerShape[] {
   const heads = numQueryHeadsOf(config);
@@ -148,15 +160,73 @@ const PLAIN = [
   "helium",
   "dots1",
   "solar",
+  "aria_text",
+  "arctic",
+  "bailing_moe",
+  "chameleon",
+  "diffllama",
+  "emu3_text_model",
+  "ernie4_5_vl_moe_text",
+  "flex_olmo",
+  "glm4v_moe_text",
+  "glm4v_text",
+  "granitemoeshared",
+  "grok-1",
+  "hyperclovax",
+  "internlmxcomposer2",
+  "jais2",
+  "minicpmo",
+  "minicpmv",
+  "mobilellm",
+  "nanochat",
+  "orion",
+  "paddleocr_vl",
+  "skywork",
+  "stablelm_epoch",
+  "vaultgemma",
+  "xverse",
+];
+
+const MULTI_HEAD = [
+  "opt",
+  "gpt_neox",
+  "gpt_neox_japanese",
+  "gpt2",
+  "gptj",
+  "bloom",
+  "baichuan",
+  "biogpt",
+  "codegen",
+  "ctrl",
+  "jais",
+  "persimmon",
+  "xglm",
+];
+
+const ENCODERS = [
+  "albert",
+  "bert",
+  "camembert",
+  "deberta",
+  "deberta-v2",
+  "distilbert",
+  "electra",
+  "eurobert",
+  "modernbert",
+  "mpnet",
+  "nomic_bert",
+  "roberta",
+  "xlm-roberta",
+  "xlm-roberta-xl",
 ];
 
 /** Models whose layers are all of one kind, whatever their keys are called. */
 export const plainFamilies = (): Families => ({
   ...named(PLAIN, { read: plain }),
   ...named(["gemma"], { read: plain, defaults: { head_dim: 256 } }),
-  ...named(["opt", "gpt_neox", "gpt2", "gptj", "bloom", "baichuan", "codegen", "persimmon", "xglm"], {
-    read: multiHead(),
-  }),
+  ...named(MULTI_HEAD, { read: multiHead() }),
+  ...named(["gpt_neo"], { read: gptNeo }),
+  ...named(["jetmoe"], { read: kvChannels }),
   ...named(["qwen"], { read: multiHead("kv_channels") }),
   ...named(["chatglm"], { read: chatGlm }),
   ...named(["falcon", "RefinedWeb", "RefinedWebModel"], { read: falcon }),
@@ -165,5 +235,5 @@ export const plainFamilies = (): Families => ({
   ...named(["openelm"], { read: openElm }),
   ...named(["deci", "DeciLM"], { read: deci }),
   ...named(["nemotron-nas"], { read: nemotronNas }),
-  ...named(["bert", "roberta", "xlm-roberta", "distilbert", "modernbert"], { read: encoderOnly }),
+  ...named(ENCODERS, { read: encoderOnly }),
 });

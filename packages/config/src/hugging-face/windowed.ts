@@ -188,10 +188,10 @@ export const windowedFamilies = (): Families => ({
     defaults: { max_window_layers: 28, head_dim: 128 },
   }),
   ...named(["mistral"], { read: interleaved(everywhere), defaults: { num_key_value_heads: 8, sliding_window: 4096 } }),
-  ...named(["ministral"], { read: interleaved(everywhere) }),
+  ...named(["ministral", "ministral3"], { read: interleaved(everywhere) }),
   ...named(["mixtral"], { read: interleaved(everywhere), defaults: { num_key_value_heads: 8 } }),
   ...named(["starcoder2"], { read: interleaved(everywhere), defaults: { num_key_value_heads: 2 } }),
-  ...named(["phi3", "phimoe"], { read: interleaved(windowNotHonoured) }),
+  ...named(["phi3", "phimoe", "phi4_multimodal", "phi4mm"], { read: interleaved(windowNotHonoured) }),
   ...named(["gemma2"], {
     read: interleaved((_config, numLayers) => reachesBy(numLayers, (index) => index % 2 === 1)),
     defaults: { head_dim: 256, sliding_window: 4096 },
@@ -214,7 +214,7 @@ export const windowedFamilies = (): Families => ({
     read: interleaved(lastOfEach("sliding_window_pattern")),
     defaults: { sliding_window: 4096, sliding_window_pattern: 4 },
   }),
-  ...named(["exaone4"], { read: interleaved(lettersOrPeriod) }),
+  ...named(["exaone4", "exaone_moe"], { read: interleaved(lettersOrPeriod) }),
   ...named(["olmo3"], {
     read: interleaved((_config, numLayers) => reachesBy(numLayers, (index) => (index + 1) % 4 === 0)),
     defaults: { sliding_window: 4096 },

@@ -1,5 +1,5 @@
 import { NotRunByEngineError } from "../errors.ts";
-import { indexerKeyBytes, type KvFormat } from "../format.ts";
+import type { KvFormat } from "../format.ts";
 import { groupLayers } from "../layer-groups.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
@@ -17,11 +17,6 @@ const PAGE_ALIGNMENT = 576;
 /** Bytes of a page of packed entries or of a compressor's state. */
 export function alignedPageBytes(bytes: number): number {
   return roundUp(bytes, PAGE_ALIGNMENT);
-}
-
-/** An indexer's key as these engines store it: fp8 with a scale, or mxfp4 where the format asks for that. */
-export function packedIndexerBytes({ indexer }: KvFormat, keyDim: number): number {
-  return indexerKeyBytes(indexer === "mxfp4" ? "mxfp4" : "fp8_scaled", keyDim);
 }
 
 /** True if a model has layers that compress. */

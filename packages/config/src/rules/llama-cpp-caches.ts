@@ -17,11 +17,13 @@ export interface LlamaCppPart {
 
 /** One cache that llama.cpp makes. */
 export interface LlamaCppCache {
-  readonly name: "kv" | "swa" | "indexer" | "csa" | "hca" | "csa-state" | "hca-state" | "indexer-state" | "recurrent";
+  readonly name: "kv" | "swa" | "indexer" | "csa" | "hca" | "csa-state" | "hca-state" | "lid-state" | "recurrent";
   /** Cells of one stream; slots of recurrent state. */
   readonly cells: number;
   readonly streams: number;
   readonly parts: readonly LlamaCppPart[];
+  /** A compressor's state, which has a name of its own in the log, and so many values in a cell. */
+  readonly state?: { readonly name: string; readonly tokensPerEntry: number; readonly width: number };
 }
 
 /** Architectures that llama.cpp loads without their window. */
@@ -36,6 +38,9 @@ const WITHOUT_WINDOW: readonly string[] = [
   "qwen3_moe",
 ];
 
+/** Latent attention that llama.cpp does not absorb: it computes, and caches, the keys and values of every head. */
+const WITHOUT_LATENT: readonly string[] = ["minicpm3", "plm"];
+
 /** True if llama.cpp loads this model without the windows it has. */
 export function losesWindow(shape: ModelShape): boolean {
   return (
@@ -47,7 +52,7 @@ export function losesWindow(shape: ModelShape): boolean {
 export function llamaCppCaches(shape: ModelShape, plan: LlamaCppPlan): LlamaCppCache[] {
   const groups = groupLayers(shape.layers);
   const isCompressed = groups.some(({ layer }) => layer.kind === "compressed");
-  const caches = isCompressed ? compressedCaches(groups, plan) : ordinaryCaches(groups, plan, losesWindow(shape));
+  const caches = isCompressed ? compressedCaches(groups, plan) : ordinaryCaches(shape, groups, plan);
   return caches.filter(({ parts }) => parts.length > 0);
 }
 
@@ -57,8 +62,9 @@ interface Loaded {
   readonly layer: LayerShape;
 }
 
-function ordinaryCaches(groups: readonly LayerGroup[], plan: LlamaCppPlan, ignoresWindow: boolean): LlamaCppCache[] {
-  const loaded = groups.map((group) => ({ group, layer: asLoaded(group.layer, plan, ignoresWindow) }));
+function ordinaryCaches(shape: ModelShape, groups: readonly LayerGroup[], plan: LlamaCppPlan): LlamaCppCache[] {
+  const ignores = { latent: !plan.mla || WITHOUT_LATENT.includes(shape.modelType), window: losesWindow(shape) };
+  const loaded = groups.map((group) => ({ group, layer: asLoaded(group.layer, ignores) }));
   const attention = loaded.filter(({ layer }) => layer.kind === "full" || layer.kind === "latent");
   const windowed = loaded.filter(({ layer }) => layer.kind === "sliding" || layer.kind === "chunked");
   const windowTokens = Math.max(0, ...windowed.map(({ layer }) => windowOf(layer)));
@@ -71,12 +77,18 @@ function ordinaryCaches(groups: readonly LayerGroup[], plan: LlamaCppPlan, ignor
   ];
 }
 
-/** The layer as llama.cpp sees it: some windows are not known to it, and old files hold expanded latents. */
-function asLoaded(layer: LayerShape, plan: LlamaCppPlan, ignoresWindow: boolean): LayerShape {
-  if (layer.kind === "latent" && !plan.mla) {
+/** What llama.cpp does not know of a model. */
+interface Ignored {
+  readonly latent: boolean;
+  readonly window: boolean;
+}
+
+/** The layer as llama.cpp sees it. */
+function asLoaded(layer: LayerShape, ignores: Ignored): LayerShape {
+  if (layer.kind === "latent" && ignores.latent) {
     return { kind: "full", index: layer.index, indexerKeyDim: layer.indexerKeyDim, ...layer.expanded };
   }
-  if (layer.kind !== "sliding" || !ignoresWindow) return layer;
+  if (layer.kind !== "sliding" || !ignores.window) return layer;
   const { index, numKvHeads, keyDim, valueDim } = layer;
   return { kind: "full", index, numKvHeads, keyDim, valueDim, indexerKeyDim: 0 };
 }
@@ -86,8 +98,8 @@ function windowOf(layer: LayerShape): number {
   return layer.kind === "sliding" ? layer.windowTokens : 0;
 }
 
+/** The values of a latent are a part of its key, with flash attention and without. */
 function valueElements(layer: LayerShape): number {
-  if (layer.kind === "latent") return layer.latentDim;
   return "valueDim" in layer ? layer.numKvHeads * layer.valueDim : 0;
 }
 
@@ -114,13 +126,10 @@ function keyRow(layer: LayerShape, type: KvType): number {
   return "keyDim" in layer ? rowBytes(type, layer.numKvHeads, layer.keyDim) : 0;
 }
 
-/**
- * With flash attention V of a latent is a part of its K. Without, V is transposed, a latent's too, and padded to the widest
- * row of any layer.
- */
+/** Without flash attention V is transposed, and padded to the widest row of any layer. */
 function valueRow(layer: LayerShape, plan: LlamaCppPlan, widestValues: number): number {
   const elements = valueElements(layer);
-  if (elements === 0 || (layer.kind === "latent" && plan.flashAttn)) return 0;
+  if (elements === 0) return 0;
   return rowBytes(plan.cacheTypeV, 1, plan.flashAttn ? elements : widestValues);
 }
 

@@ -17,9 +17,9 @@ export function compressedCaches(groups: readonly LayerGroup[], plan: LlamaCppPl
     keyCache("csa", groups, plan, entryCells(plan, 4), (layer) => entryDim(layer, 4)),
     keyCache("hca", groups, plan, entryCells(plan, 128), (layer) => entryDim(layer, 128)),
     keyCache("indexer", groups, plan, entryCells(plan, 4), indexerDim),
-    compressorState("csa-state", groups, plan, 8, (layer) => 2 * entryDim(layer, 4)),
-    compressorState("hca-state", groups, plan, 128, (layer) => entryDim(layer, 128)),
-    compressorState("indexer-state", groups, plan, 8, (layer) => 2 * indexerDim(layer)),
+    compressorState({ name: "csa", tokensPerEntry: 4, cells: 8 }, groups, plan, (layer) => 2 * entryDim(layer, 4)),
+    compressorState({ name: "hca", tokensPerEntry: 128, cells: 128 }, groups, plan, (layer) => entryDim(layer, 128)),
+    compressorState({ name: "lid", tokensPerEntry: 4, cells: 8 }, groups, plan, (layer) => 2 * indexerDim(layer)),
   ];
 }
 
@@ -53,20 +53,28 @@ function keyCache(
   return { name, cells, streams: plan.parallel, parts };
 }
 
+interface Compressor {
+  /** The log's. */
+  readonly name: "csa" | "hca" | "lid";
+  readonly tokensPerEntry: number;
+  readonly cells: number;
+}
+
 /** A compressor keeps in fp32 what it has not yet compressed, and a score for each value. */
 function compressorState(
-  name: LlamaCppCache["name"],
+  { name, tokensPerEntry, cells }: Compressor,
   groups: readonly LayerGroup[],
   plan: LlamaCppPlan,
-  cells: number,
   dimOf: (layer: LayerShape) => number,
 ): LlamaCppCache {
   const slots = plan.parallel * (1 + plan.rsSeq);
+  const width = Math.max(0, ...groups.map(({ layer }) => dimOf(layer)));
   const parts = groups.flatMap((group): LlamaCppPart[] => {
     const dim = dimOf(group.layer);
     if (dim === 0) return [];
     const bytes = exactProduct("a compressor's state", dim, group.indices.length, cells, 4, slots);
     return [{ group, keyBytes: bytes, valueBytes: bytes }];
   });
-  return { name, cells, streams: plan.parallel, parts };
+  const streams = plan.parallel;
+  return { name: `${name}-state`, cells, streams, parts, state: { name, tokensPerEntry, width } };
 }

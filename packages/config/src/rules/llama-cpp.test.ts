@@ -70,15 +70,21 @@ describe("without flash attention", () => {
     expect(mixed.totalBytes).toBe(256 * 32 * (1088 + 2048));
   });
 
-  test("a latent has values of its own", () => {
+  test("a latent's values stay a part of its key", () => {
     expect(sized(DEEPSEEK, { tokens: 256 }).totalBytes).toBe(256 * 61 * 576 * 2);
-    expect(sized(DEEPSEEK, { tokens: 256, knobs: { flashAttn: false } }).totalBytes).toBe(256 * 61 * (576 + 512) * 2);
+    expect(sized(DEEPSEEK, { tokens: 256, knobs: { flashAttn: false } }).totalBytes).toBe(256 * 61 * 576 * 2);
   });
 });
 
 test("files from before latents hold the keys and values of every head", () => {
   const { bytesPerToken } = sized(DEEPSEEK, { tokens: 256, knobs: { mla: false } });
   expect(bytesPerToken).toBe(61 * 128 * (192 + 128) * 2);
+});
+
+test("MiniCPM3's latent is not absorbed: the keys and values of its 40 heads are stored", () => {
+  const { bytesPerToken, layers } = sized("openbmb/MiniCPM3-4B", { tokens: 256 });
+  expect(bytesPerToken).toBe(62 * 40 * (96 + 64) * 2);
+  expect(layers).toEqual([{ kind: "latent", count: 62, bytes: 256 * bytesPerToken }]);
 });
 
 test("recurrent state is fp32 per slot and per snapshot, whatever the types", () => {
@@ -88,6 +94,32 @@ test("recurrent state is fp32 per slot and per snapshot, whatever the types", ()
   expect(state({})).toBe(one);
   expect(state({ sequences: 4, format: "q8_0" })).toBe(4 * one);
   expect(state({ knobs: { rsSeq: 3 } })).toBe(4 * one);
+});
+
+// As in https://github.com/ggml-org/llama.cpp/pull/26499, whose model has 40 layers, 30 of them with a state.
+test("the line on recurrent state counts all layers of the model, and its snapshots", () => {
+  const { figures } = sized("Qwen/Qwen3.6-35B-A3B", { tokens: 256, knobs: { rsSeq: 7 } });
+  expect(figures.find(({ name }) => name === "recurrent")?.value).toBe(
+    "size = 502.50 MiB (1 cells, 40 layers, 1 seqs 7 rs_seq), R (f32): 22.50 MiB, S (f32): 480.00 MiB",
+  );
+});
+
+test("the lines on DeepSeek-V4's compressors give what a cell holds", () => {
+  const { figures } = sized("deepseek-ai/DeepSeek-V4-Flash", { tokens: 4096 });
+  expect(figures.slice(-3)).toEqual([
+    {
+      name: "csa-state",
+      value: "csa ratio = 4, state = 8 x 1024, streams = 1, rs_seq = 0, layers = 21, size = 1.31 MiB",
+    },
+    {
+      name: "hca-state",
+      value: "hca ratio = 128, state = 128 x 512, streams = 1, rs_seq = 0, layers = 20, size = 10.00 MiB",
+    },
+    {
+      name: "lid-state",
+      value: "lid ratio = 4, state = 8 x 256, streams = 1, rs_seq = 0, layers = 21, size = 0.33 MiB",
+    },
+  ]);
 });
 
 test("an indexer's keys are a cache beside the others", () => {

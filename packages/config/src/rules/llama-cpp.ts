@@ -1,11 +1,11 @@
 import { InvalidConfigError, NotRunByEngineError } from "../errors.ts";
 import { exactSum } from "../exact.ts";
-import type { KvFormat } from "../format.ts";
 import { groupLayers } from "../layer-groups.ts";
 import type { ModelShape } from "../model-shape.ts";
 import { type LlamaCppCache, llamaCppCaches, losesWindow } from "./llama-cpp-caches.ts";
-import { type LlamaCppPlan, llamaCppPlan } from "./llama-cpp-plan.ts";
-import type { Rule, RuleFigure, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
+import { figuresOf } from "./llama-cpp-figures.ts";
+import { llamaCppPlan } from "./llama-cpp-plan.ts";
+import type { Rule, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
 
 /**
  * llama.cpp, all its devices together. Knobs, named as its flags are: `ctxSize`, `parallel`, `kvUnified`, `batchSize`,
@@ -24,6 +24,9 @@ export const llamaCppRule: Rule = {
     "https://github.com/ggml-org/llama.cpp/pull/13194",
     "https://github.com/ggml-org/llama.cpp/issues/17037",
     "https://github.com/unslothai/unsloth/pull/7530",
+    "https://github.com/ggml-org/llama.cpp/pull/19067",
+    "https://github.com/ggml-org/llama.cpp/pull/26474",
+    "https://github.com/ggml-org/llama.cpp/blob/master/src/models/minicpm3.cpp",
     "https://github.com/ggml-org/llama.cpp/blob/master/src/models/t5.cpp",
   ],
   size,
@@ -46,10 +49,7 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
     numDevices: 1,
     details: () => ({
       layers: layersOf(shape, caches),
-      figures: [
-        { name: "n_ctx_seq", value: `${plan.seqCells}` },
-        ...caches.map((cache) => figureOf(cache, plan, request.format)),
-      ],
+      figures: figuresOf(shape, caches, plan, request.format),
       assumptions: assumptionsOf(shape),
       blocks: null,
     }),
@@ -106,21 +106,4 @@ function layersOf(shape: ModelShape, caches: readonly LlamaCppCache[]): RuleLaye
     const bytes = own.reduce((total, part) => total + partBytes(part), 0);
     return { kind: group.layer.kind, count: group.indices.length, bytes };
   });
-}
-
-function figureOf({ name, cells, streams, parts }: LlamaCppCache, plan: LlamaCppPlan, format: KvFormat): RuleFigure {
-  const isState = name === "recurrent" || name.endsWith("-state");
-  const [k, v] = name === "recurrent" ? ["R", "S"] : ["K", "V"];
-  const typeOf = (type: string): string => (isState ? "f32" : type.replace(/^fp/, "f"));
-  const keyBytes = parts.reduce((bytes, part) => bytes + part.keyBytes, 0);
-  const valueBytes = parts.reduce((bytes, part) => bytes + part.valueBytes, 0);
-  const numLayers = parts.reduce((count, { group }) => count + group.indices.length, 0);
-  const value =
-    `size = ${mib(keyBytes + valueBytes)} (${cells} cells, ${numLayers} layers, ${plan.parallel}/${streams} seqs), ` +
-    `${k} (${typeOf(format.keys)}): ${mib(keyBytes)}, ${v} (${typeOf(format.values)}): ${mib(valueBytes)}`;
-  return { name, value };
-}
-
-function mib(bytes: number): string {
-  return `${(bytes / 2 ** 20).toFixed(2)} MiB`;
 }

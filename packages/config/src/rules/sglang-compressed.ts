@@ -1,9 +1,10 @@
 import { exactProduct, exactSum } from "../exact.ts";
+import { indexerKeyBytes } from "../format.ts";
 import { groupLayers } from "../layer-groups.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
 import { roundUp } from "../stored-tokens.ts";
-import { alignedPageBytes, PACKED_ENTRY_BYTES, packedIndexerBytes } from "./deepseek-v4.ts";
+import { alignedPageBytes, PACKED_ENTRY_BYTES } from "./deepseek-v4.ts";
 import type { RuleFigure, RuleRequest } from "./rule.ts";
 import type { SglangPlan } from "./sglang-plan.ts";
 import type { SglangPart } from "./sglang-pools.ts";
@@ -41,7 +42,7 @@ function entryParts(layer: LayerShape, plan: SglangPlan, { format }: RuleRequest
   const pages = pagesOf(Math.floor(plan.fullTokens / tokensPerEntry), page);
   const entries = pageBytes(pages, alignedPageBytes(page * PACKED_ENTRY_BYTES));
   if (tokensPerEntry === 128) return [entries, stateBytes(requestRows(plan), 2 * entryDim)];
-  const keys = pageBytes(pages, page * packedIndexerBytes(format, indexerKeyDim));
+  const keys = pageBytes(pages, page * indexerKeyBytes(format.indexer, indexerKeyDim));
   return [entries, keys, stateBytes(windowRows(layer, plan), 4 * (entryDim + indexerKeyDim))];
 }
 
@@ -74,7 +75,7 @@ export function compressedGrowth(shape: ModelShape, plan: SglangPlan, { format }
     const window = ratio * PACKED_ENTRY_BYTES;
     if (layer.kind !== "compressed") return total + window * indices.length;
     const entry =
-      PACKED_ENTRY_BYTES + (layer.tokensPerEntry === 4 ? packedIndexerBytes(format, layer.indexerKeyDim) : 0);
+      PACKED_ENTRY_BYTES + (layer.tokensPerEntry === 4 ? indexerKeyBytes(format.indexer, layer.indexerKeyDim) : 0);
     const ring = ratio * (RING_OF_4 / layer.windowTokens) * 4 * (layer.entryDim + layer.indexerKeyDim) * 4;
     const state = layer.tokensPerEntry === 4 ? ring : 0;
     return total + (window + entry / layer.tokensPerEntry + state) * indices.length;

@@ -5,10 +5,21 @@ import type { LayerShape } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
 import { roundUp } from "../stored-tokens.ts";
 import { isCompressed } from "./deepseek-v4.ts";
+import { hasSparseLatents } from "./indexer.ts";
 import { Knobs } from "./knobs.ts";
 import type { RuleRequest } from "./rule.ts";
 
-const KNOBS = ["pageSize", "maxTotalTokens", "swaFullTokensRatio", "disableHybridSwaMemory", "maxRunningRequests"];
+const KNOBS = [
+  "pageSize",
+  "maxTotalTokens",
+  "swaFullTokensRatio",
+  "disableHybridSwaMemory",
+  "maxRunningRequests",
+  "maxMambaCacheSize",
+];
+
+/** The page that the kernels for latents with an indexer take; SGLang sets it whatever was asked for. */
+const SPARSE_PAGE = 64;
 
 /** Architectures whose windowed layers have a pool of their own (`is_hybrid_swa_model`), by the names both file formats use. */
 const WITH_WINDOW_POOL: readonly string[] = [
@@ -30,12 +41,14 @@ const WITH_WINDOW_POOL: readonly string[] = [
 
 /** SGLang's knobs, named as its flags are, and the pools that follow from them. Tokens are those of one replica. */
 export interface SglangPlan {
-  /** `--page-size`: 1 unless given, 256 for DeepSeek-V4. */
+  /** `--page-size`: 1 unless given, 256 for DeepSeek-V4; 64 for latents with an indexer, whatever is given. */
   readonly pageSize: number;
   /** `--swa-full-tokens-ratio`: tokens of the pool of windows for each of the other. 0.8 unless given, 0.1 for DeepSeek-V4. */
   readonly swaFullTokensRatio: number;
   /** `--max-running-requests` of one replica: its share of the sequences unless given. */
   readonly maxRunningRequests: number;
+  /** `--max-mamba-cache-size`: recurrent states, one of them for each running request unless given. */
+  readonly maxMambaCacheSize: number;
   /** True if windows have a pool of their own. `--disable-hybrid-swa-memory` keeps them in full. */
   readonly hasWindowPool: boolean;
   /** Tokens of the pool of layers that keep every token. */
@@ -49,7 +62,8 @@ export function sglangPlan(shape: ModelShape, request: RuleRequest): SglangPlan 
   const knobs = new Knobs(request.knobs, KNOBS);
   const packed = isCompressed(shape);
   const share = Math.ceil(request.sequences / request.sharding.data);
-  const pageSize = knobs.count("pageSize", request.tokensPerBlock ?? (packed ? 256 : 1));
+  const asked = knobs.count("pageSize", request.tokensPerBlock ?? (packed ? 256 : 1));
+  const pageSize = hasSparseLatents(shape) ? SPARSE_PAGE : asked;
   if (packed && pageSize % 128 !== 0) {
     throw new InvalidConfigError("knobs.pageSize", pageSize, "a multiple of 128, the tokens of an entry");
   }
@@ -57,6 +71,7 @@ export function sglangPlan(shape: ModelShape, request: RuleRequest): SglangPlan 
     pageSize,
     swaFullTokensRatio: knobs.share("swaFullTokensRatio", packed ? 0.1 : 0.8),
     maxRunningRequests: knobs.count("maxRunningRequests", share, 0),
+    maxMambaCacheSize: knobs.count("maxMambaCacheSize", share, 0),
     hasWindowPool: hasWindowPool(shape, knobs.flag("disableHybridSwaMemory", false)),
   };
   const fullTokens = fullTokensOf(shape, request, pooling, knobs.optionalCount("maxTotalTokens"));

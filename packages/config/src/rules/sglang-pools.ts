@@ -25,7 +25,8 @@ export function pooledParts(shape: ModelShape, plan: SglangPlan, request: RuleRe
 function partOf({ layer, indices }: LayerGroup, plan: SglangPlan, request: RuleRequest): SglangPart {
   const count = indices.length;
   if (layer.kind === "state") {
-    const keyBytes = exactProduct("states", stateBytes(layer, request.format), states(request), count);
+    // One more than asked for, which is never used.
+    const keyBytes = exactProduct("states", stateBytes(layer, request.format), plan.maxMambaCacheSize + 1, count);
     return { pool: "state", kind: layer.kind, count, keyBytes, valueBytes: 0 };
   }
   const pool = poolOf(layer, plan);
@@ -38,11 +39,6 @@ function partOf({ layer, indices }: LayerGroup, plan: SglangPlan, request: RuleR
     keyBytes: exactProduct("K", keyBytes + indexerBytes, slots, count),
     valueBytes: exactProduct("V", valueBytes, slots, count),
   };
-}
-
-/** A state for every sequence, and one that is never used. */
-function states({ sequences, sharding }: RuleRequest): number {
-  return Math.ceil(sequences / sharding.data) + 1;
 }
 
 function poolOf(layer: LayerShape, { hasWindowPool }: SglangPlan): "full" | "swa" {

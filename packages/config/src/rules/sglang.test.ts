@@ -47,6 +47,37 @@ describe("the pool of tokens", () => {
   });
 });
 
+test("recurrent states are those of --max-mamba-cache-size, and printed as the log does", () => {
+  // https://github.com/sgl-project/sglang prints "Mamba Cache is allocated." before this.
+  const report = sized(QWEN_NEXT, { tokens: 100, knobs: { maxMambaCacheSize: 15 } });
+  expect(bytesOf(report, "state")).toBe(16 * 36 * (8192 * 3 * 2 + 524_288 * 4));
+  expect(figure(report, "Mamba Cache")).toBe(
+    "max_mamba_cache_size: 15, conv_state size: 0.03GB, ssm_state size: 1.13GB",
+  );
+});
+
+describe("a sparse indexer", () => {
+  const GLM = "zai-org/GLM-5.2";
+
+  test("has keys of 132 bytes with every latent, of whatever type, 68 as mxfp4", () => {
+    expect(sized(GLM, { tokens: 64 }).bytesPerToken).toBe(78 * (1152 + 132));
+    expect(sized(GLM, { tokens: 64, format: "fp8_e4m3" }).bytesPerToken).toBe(78 * (576 + 132));
+    expect(sized(GLM, { tokens: 64, format: { keys: "fp16", indexer: "mxfp4" } }).bytesPerToken).toBe(78 * (1152 + 68));
+    expect(sized(GLM, { tokens: 64 }).assumptions.join()).toContain("132 bytes");
+  });
+
+  test("makes pages of 64 tokens, whatever is asked for", () => {
+    const total = (options: SizeOptions): number => sized(GLM, { tokens: 65, ...options }).totalBytes;
+    expect(total({})).toBe((128 + 64) * 78 * (1152 + 132));
+    expect(total({ knobs: { pageSize: 1 } })).toBe(total({}));
+  });
+
+  test("beside grouped-query attention has keys of the model's own type", () => {
+    const { bytesPerToken } = sized("MiniMaxAI/MiniMax-M3", { tokens: 16, format: "fp8_e4m3" });
+    expect(bytesPerToken).toBe(60 * 2 * 4 * 128 + 57 * 128 * 2);
+  });
+});
+
 describe("the pool of windows", () => {
   test("has a share of the other pool's tokens, in whole pages", () => {
     const report = sized(GPT_OSS, { tokens: 10_000, knobs: { pageSize: 64 } });

@@ -1,9 +1,12 @@
+import { elementBytes } from "../dtype.ts";
 import { NotRunByEngineError } from "../errors.ts";
 import { exactProduct, exactSum } from "../exact.ts";
 import { groupLayers } from "../layer-groups.ts";
+import type { StateLayer } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
 import { rankShapes } from "../sharding.ts";
 import { checkDeepseekV4, isCompressed, packedEntryAssumption } from "./deepseek-v4.ts";
+import { indexerAssumption, indexerInEveryLayer, withStoredIndexer } from "./indexer.ts";
 import type { Rule, RuleBlocks, RuleFigure, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
 import { compressedFigures, compressedGrowth, compressedParts } from "./sglang-compressed.ts";
 import { type SglangPlan, sglangPlan } from "./sglang-plan.ts";
@@ -11,7 +14,7 @@ import { pooledGrowth, pooledParts, type SglangPart } from "./sglang-pools.ts";
 
 /**
  * SGLang: pools of token slots, each a page larger than asked for. Knobs, named as its flags are: `pageSize`,
- * `maxTotalTokens`, `swaFullTokensRatio`, `disableHybridSwaMemory`, `maxRunningRequests`.
+ * `maxTotalTokens`, `swaFullTokensRatio`, `disableHybridSwaMemory`, `maxRunningRequests`, `maxMambaCacheSize`.
  *
  * Windows have a pool of their own in the architectures that SGLang lists for it, and are kept in full in the others. An
  * encoder's tokens take slots like any others. Of encoder-decoder models it runs Whisper and Llama 3.2 Vision.
@@ -28,13 +31,17 @@ export const sglangRule: Rule = {
     "https://github.com/sgl-project/sglang/issues/23602",
     "https://github.com/vllm-project/vllm/issues/21348",
     "https://github.com/sgl-project/sglang/pull/11309",
+    "https://github.com/sgl-project/sglang/pull/30531",
+    "https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/mem_cache/memory_pool.py",
   ],
   size,
 };
 
 const ENCODER_DECODERS: readonly string[] = ["whisper", "mllama_text_model"];
 
-function size(shape: ModelShape, request: RuleRequest): RuleSize {
+function size(given: ModelShape, asked: RuleRequest): RuleSize {
+  const shape = indexerInEveryLayer(given);
+  const request = { ...asked, format: withStoredIndexer(shape, asked.format) };
   const packed = isCompressed(shape);
   if (packed) checkDeepseekV4(sglangRule, shape);
   refuseOtherEncoders(shape);
@@ -54,8 +61,13 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
     numDevices: ranks * sharding.pipeline,
     details: () => ({
       layers: layersOf(parts.flat(), ranks),
-      figures: packed ? compressedFigures(shape, plan, request) : figuresOf(parts[0] ?? [], plan),
-      assumptions: packed ? packedEntryAssumption("sglang", request.format) : windowAssumption(shape, plan),
+      figures: packed
+        ? compressedFigures(shape, plan, request)
+        : [...stateFigures(stages[0] ?? shape, plan, request), ...figuresOf(parts[0] ?? [], plan)],
+      assumptions: [
+        ...(packed ? packedEntryAssumption("sglang", request.format) : windowAssumption(shape, plan)),
+        ...indexerAssumption("sglang", shape, asked.format),
+      ],
       blocks: pagesOf(parts, growth, plan),
     }),
   };
@@ -118,6 +130,20 @@ function figuresOf(parts: readonly SglangPart[], plan: SglangPlan): RuleFigure[]
     ...poolFigures(parts, "full", fullTokens, ""),
     { name: "SWAKVPool mem usage", value: `${gb(memory)}, swa size: ${swaTokens}, full size: ${fullTokens}` },
   ];
+}
+
+/** Of recurrent layers; the GB of this line are GiB as well. */
+function stateFigures(stage: ModelShape, { maxMambaCacheSize }: SglangPlan, { format }: RuleRequest): RuleFigure[] {
+  const states = stage.layers.filter((layer) => layer.kind === "state");
+  if (states.length === 0) return [];
+  const size = (bytesOf: (layer: StateLayer) => number): string => {
+    const slot = states.reduce((total, layer) => total + bytesOf(layer), 0);
+    return `${((slot * (maxMambaCacheSize + 1)) / 2 ** 30).toFixed(2)}GB`;
+  };
+  const conv = size((layer) => layer.convWidth * layer.convColumns * elementBytes(format.conv));
+  const ssm = size((layer) => layer.stateElements * elementBytes(format.state));
+  const value = `max_mamba_cache_size: ${maxMambaCacheSize}, conv_state size: ${conv}, ssm_state size: ${ssm}`;
+  return [{ name: "Mamba Cache", value }];
 }
 
 function poolFigures(parts: readonly SglangPart[], pool: "full" | "swa", tokens: number, mark: string): RuleFigure[] {

@@ -1,17 +1,32 @@
+import { KV_DTYPES, type KvDtype } from "../dtype.ts";
 import { InvalidConfigError } from "../errors.ts";
 import { exactProduct } from "../exact.ts";
+import type { ModelShape } from "../model-shape.ts";
 import { roundUp } from "../stored-tokens.ts";
+import { hasSparseLatents } from "./indexer.ts";
 import { Knobs } from "./knobs.ts";
 import type { RuleRequest } from "./rule.ts";
 
-const KNOBS = ["tokensPerBlock", "maxTokens", "maxAttentionWindow", "windowSizeShares", "maxGpuTotalBytes"];
+const KNOBS = [
+  "tokensPerBlock",
+  "maxTokens",
+  "maxAttentionWindow",
+  "windowSizeShares",
+  "maxGpuTotalBytes",
+  "mambaSsmCacheDtype",
+];
+
+const STATE_DTYPES = ["auto", "format", ...KV_DTYPES] as const;
+
+/** Tokens of a block that the kernels for latents with an indexer ask for. */
+const SPARSE_BLOCK = 64;
 
 /** A sequence that is longer than its window holds one block more, so that it always has a whole window. */
 const EXTRA_BLOCKS = 1;
 
 /** TensorRT-LLM's settings, under its own names, and what follows from them. */
 export interface TensorRtLlmPlan {
-  /** `tokens_per_block`, 32 unless given. */
+  /** `tokens_per_block`, 32 unless given; 64 for latents with an indexer, and nothing else. */
   readonly tokensPerBlock: number;
   /** `max_tokens` (`max_tokens_in_paged_kv_cache`), or undefined for what the sequences need. Without windows only. */
   readonly maxTokens: number | undefined;
@@ -21,6 +36,8 @@ export interface TensorRtLlmPlan {
   readonly windowSizeShares: readonly number[];
   /** `max_gpu_total_bytes` of one rank: the log for this budget. */
   readonly maxGpuTotalBytes: number | undefined;
+  /** `mamba_ssm_cache_dtype`: the model's type unless given; `format` takes the state type of the format. */
+  readonly mambaSsmCacheDtype: KvDtype;
   /** Tokens of the longest sequence on one rank. */
   readonly maxSeqLen: number;
   /** Sequences of one replica. */
@@ -28,18 +45,32 @@ export interface TensorRtLlmPlan {
 }
 
 /** Reads the settings of a request. @throws InvalidConfigError */
-export function tensorRtLlmPlan(request: RuleRequest): TensorRtLlmPlan {
+export function tensorRtLlmPlan(shape: ModelShape, request: RuleRequest): TensorRtLlmPlan {
   const knobs = new Knobs(request.knobs, KNOBS);
   const { sharding } = request;
   return {
-    tokensPerBlock: knobs.count("tokensPerBlock", request.tokensPerBlock ?? 32),
+    tokensPerBlock: blockOf(shape, request, knobs),
     maxTokens: knobs.optionalCount("maxTokens"),
     maxAttentionWindow: knobs.counts("maxAttentionWindow"),
     windowSizeShares: knobs.shares("windowSizeShares"),
     maxGpuTotalBytes: knobs.optionalCount("maxGpuTotalBytes"),
+    mambaSsmCacheDtype: stateDtype(shape, request, knobs.choice("mambaSsmCacheDtype", STATE_DTYPES, "auto")),
     maxSeqLen: Math.ceil(request.tokens / sharding.context),
     sequences: Math.ceil(request.sequences / sharding.data),
   };
+}
+
+function blockOf(shape: ModelShape, { tokensPerBlock }: RuleRequest, knobs: Knobs): number {
+  if (!hasSparseLatents(shape)) return knobs.count("tokensPerBlock", tokensPerBlock ?? 32);
+  const block = knobs.count("tokensPerBlock", tokensPerBlock ?? SPARSE_BLOCK);
+  if (block === SPARSE_BLOCK) return block;
+  throw new InvalidConfigError("knobs.tokensPerBlock", block, `${SPARSE_BLOCK}, for latents with an indexer`);
+}
+
+function stateDtype(shape: ModelShape, { format }: RuleRequest, knob: (typeof STATE_DTYPES)[number]): KvDtype {
+  if (knob === "format") return format.state;
+  if (knob !== "auto") return knob;
+  return shape.dtype === "fp32" ? "fp32" : "bf16";
 }
 
 /** How many of the layers attend to how many tokens at most. */

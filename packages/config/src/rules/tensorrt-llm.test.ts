@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { modelShape } from "../../test/models.ts";
+import type { KvFormatInput } from "../format.ts";
 import { type SizeOptions, type SizeReport, sizeReport } from "../size-report.ts";
 
 const LLAMA = "meta-llama/Meta-Llama-3-8B";
@@ -25,12 +26,30 @@ test("every sequence is rounded up to blocks of 32", () => {
   expect(sized(LLAMA, { tokens: 1, knobs: { maxTokens: 8192 } }).totalBytes).toBe(2 ** 30);
 });
 
-test("recurrent state is kept beside the pool", () => {
-  const { layers } = sized(QWEN_NEXT, { tokens: 32, sequences: 2 });
-  expect(layers.find(({ kind }) => kind === "state")).toEqual({
-    kind: "state",
-    count: 36,
-    bytes: 2 * 36 * (8192 * 3 * 2 + 524_288 * 4),
+test("recurrent state is kept beside the pool, in the model's type unless the setting says otherwise", () => {
+  const state = (knobs: Record<string, unknown>, format: KvFormatInput = "fp16"): number =>
+    bytesOf(sized(QWEN_NEXT, { tokens: 32, sequences: 2, knobs, format }), "state");
+  expect(state({})).toBe(2 * 36 * (8192 * 3 * 2 + 524_288 * 2));
+  expect(state({ mambaSsmCacheDtype: "fp32" })).toBe(2 * 36 * (8192 * 3 * 2 + 524_288 * 4));
+  expect(state({ mambaSsmCacheDtype: "format" }, { keys: "fp8_e4m3", state: "fp32" })).toBe(
+    state({ mambaSsmCacheDtype: "fp32" }),
+  );
+});
+
+describe("a sparse indexer", () => {
+  const GLM = "zai-org/GLM-5.2";
+
+  test("has keys of 132 bytes in every layer, 68 as mxfp4, in blocks of 64 tokens", () => {
+    expect(sized(GLM, { tokens: 64 }).totalBytes).toBe(64 * 78 * (1152 + 132));
+    expect(sized(GLM, { tokens: 65, format: "fp8_e4m3" }).totalBytes).toBe(128 * 78 * (576 + 132));
+    expect(sized(GLM, { tokens: 64, format: { keys: "bf16", indexer: "mxfp4" } }).bytesPerToken).toBe(78 * (1152 + 68));
+    expect(sized(GLM, { tokens: 64 }).assumptions.join()).toContain("132 bytes");
+  });
+
+  test("takes no other blocks", () => {
+    expect(() => sized(GLM, { tokens: 64, knobs: { tokensPerBlock: 32 } })).toThrow(
+      expect.objectContaining({ code: "INVALID_CONFIG", field: "knobs.tokensPerBlock" }),
+    );
   });
 });
 

@@ -4,13 +4,14 @@ import { groupLayers } from "../layer-groups.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
 import { rankShapes } from "../sharding.ts";
+import { indexerAssumption, indexerInEveryLayer, withStoredIndexer } from "./indexer.ts";
 import type { Rule, RuleBlocks, RuleFigure, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
 import { type TensorRtLlmPlan, tensorRtLlmPlan } from "./tensorrt-llm-plan.ts";
 import { type RankMemory, rankMemory } from "./tensorrt-llm-pools.ts";
 
 /**
  * TensorRT-LLM: paged blocks for every layer. Knobs, named as its settings are: `tokensPerBlock`, `maxTokens`,
- * `maxAttentionWindow`, `windowSizeShares`, `maxGpuTotalBytes`.
+ * `maxAttentionWindow`, `windowSizeShares`, `maxGpuTotalBytes`, `mambaSsmCacheDtype`.
  *
  * Windows are kept in full unless `maxAttentionWindow` says how long they are; then the layers of each window have a pool of
  * their own, and the memory is split among the pools by fixed shares.
@@ -25,13 +26,17 @@ export const tensorRtLlmRule: Rule = {
     "https://github.com/NVIDIA/TensorRT-LLM/pull/7923",
     "https://github.com/NVIDIA/TensorRT-LLM/issues/1400",
     "https://github.com/NVIDIA/TensorRT-LLM/issues/224",
+    "https://github.com/NVIDIA/TensorRT-LLM/pull/16558",
+    "https://github.com/NVIDIA/TensorRT-LLM/pull/6574",
   ],
   size,
 };
 
-function size(shape: ModelShape, request: RuleRequest): RuleSize {
-  refuseCompressed(shape);
-  const plan = tensorRtLlmPlan(request);
+function size(given: ModelShape, asked: RuleRequest): RuleSize {
+  refuseCompressed(given);
+  const shape = indexerInEveryLayer(given);
+  const plan = tensorRtLlmPlan(shape, asked);
+  const request = { ...asked, format: { ...withStoredIndexer(shape, asked.format), state: plan.mambaSsmCacheDtype } };
   const { sharding, sequences } = request;
   const stages = rankShapes(shape, sharding).map((stage) => rankMemory(stage, plan, request));
   const stageBytes = stages.map(({ poolBytes, besideBytes }) => exactSum("a rank", [poolBytes, besideBytes]));
@@ -46,7 +51,7 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
     details: () => ({
       layers: merged(stages, ranks),
       figures: stages.slice(0, 1).flatMap((stage) => figuresOf(stage, plan)),
-      assumptions: assumptionsOf(shape, plan),
+      assumptions: [...assumptionsOf(shape, plan), ...indexerAssumption("tensorrt-llm", shape, asked.format)],
       blocks: blocksOf(stages, plan),
     }),
   };

@@ -1,4 +1,5 @@
 import { sizeOf } from "../cache-size.ts";
+import { trustShape } from "../check-shape.ts";
 import { InvalidConfigError, NotRunByEngineError } from "../errors.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
@@ -32,9 +33,9 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
   if (majorVersion !== 4 && majorVersion !== 5)
     throw new InvalidConfigError("knobs.majorVersion", majorVersion, "4 or 5");
   refuseCompressed(shape, isStatic, majorVersion);
-  const layers = shape.layers.flatMap((layer) => asCached(layer, isStatic, majorVersion));
   const { tokens, sequences, encoderTokens, format, sharding } = request;
-  const sized = sizeOf({ ...shape, layers }, { tokens, sequences, encoderTokens, format, sharding });
+  const cached = cachedShape(shape, isStatic, majorVersion);
+  const sized = sizeOf(cached, { tokens, sequences, encoderTokens, format, sharding });
   const layersOf = (): RuleLayers[] =>
     sized.layers.map(({ kind, count, bytes }) => ({ kind, count, bytes: bytes * sequences }));
   return {
@@ -48,9 +49,22 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
   };
 }
 
+/** A plan sizes the same layers many times: what they are cached as is made once, and kept until it is another. */
+const latest = new WeakMap<readonly LayerShape[], { readonly key: string; readonly cached: ModelShape }>();
+
+function cachedShape(shape: ModelShape, isStatic: boolean, majorVersion: number): ModelShape {
+  const key = `${isStatic} ${majorVersion}`;
+  const known = latest.get(shape.layers);
+  if (known?.key === key) return known.cached;
+  const layers = shape.layers.flatMap((layer) => asCached(layer, isStatic, majorVersion));
+  const cached = trustShape({ ...shape, layers });
+  latest.set(shape.layers, { key, cached });
+  return cached;
+}
+
 function refuseCompressed(shape: ModelShape, isStatic: boolean, majorVersion: number): void {
-  const compressed = shape.layers.find(({ kind }) => kind === "compressed");
-  if (compressed === undefined) return;
+  if (!isCompressed(shape)) return;
+  const compressed = shape.layers.find(({ kind }) => kind === "compressed") as LayerShape;
   if (majorVersion === 4) {
     const reason = "DeepSeek-V4 came with version 5";
     throw new NotRunByEngineError("transformers", "version 4", shape.modelType, compressed, reason);

@@ -1,13 +1,13 @@
 import { InvalidConfigError } from "../errors.ts";
 import { exactProduct } from "../exact.ts";
-import type { KvFormat } from "../format.ts";
+import { indexerKeyBytes, type KvFormat } from "../format.ts";
 import { groupLayers, type LayerGroup } from "../layer-groups.ts";
 import type { LayerShape } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
-import { alignedPageBytes, PACKED_ENTRY_BYTES, packedIndexerBytes } from "./deepseek-v4.ts";
+import { alignedPageBytes, PACKED_ENTRY_BYTES } from "./deepseek-v4.ts";
 import type { VllmGroup, VllmLayout } from "./vllm-groups.ts";
-import { inFlightTokens, type VllmKnobs } from "./vllm-knobs.ts";
-import type { VllmSpec } from "./vllm-specs.ts";
+import { inFlightTokens } from "./vllm-knobs.ts";
+import type { LayoutKnobs, PagesPerRequest, VllmSpec } from "./vllm-specs.ts";
 
 /** Tokens of a page of windows, and of pages of what the two compressors have not yet compressed: fixed by their kernels. */
 const WINDOW_PAGE = 64;
@@ -18,7 +18,7 @@ const STATE_OF_128 = { page: 8, window: 128 };
 export function compressedLayout(
   shape: ModelShape,
   format: KvFormat,
-  knobs: VllmKnobs,
+  knobs: LayoutKnobs,
   [start, end]: readonly [number, number] = [0, Number.POSITIVE_INFINITY],
 ): VllmLayout {
   checkKnobs(knobs);
@@ -34,7 +34,7 @@ export function compressedLayout(
 }
 
 /** The pages of windows and of states fill the space of a page of 256 tokens' entries, and of no other. */
-function checkKnobs({ blockSize, disableHybridKvCacheManager, decodeContextParallelSize }: VllmKnobs): void {
+function checkKnobs({ blockSize, disableHybridKvCacheManager, decodeContextParallelSize }: LayoutKnobs): void {
   if (blockSize !== 256) throw new InvalidConfigError("knobs.blockSize", blockSize, "256, for DeepSeek-V4");
   if (disableHybridKvCacheManager)
     throw new InvalidConfigError("knobs.disableHybridKvCacheManager", true, "false, for DeepSeek-V4");
@@ -46,12 +46,12 @@ function pageBytesOf({ pageBytes }: VllmSpec): number {
   return pageBytes;
 }
 
-function specsOf(group: LayerGroup, format: KvFormat, knobs: VllmKnobs): VllmSpec[] {
+function specsOf(group: LayerGroup, format: KvFormat, knobs: LayoutKnobs): VllmSpec[] {
   const { layer, indices } = group;
   const windowTokens = "windowTokens" in layer ? layer.windowTokens : 0;
   const windowed = windowSpec(group, { page: WINDOW_PAGE, window: windowTokens }, entryPage(WINDOW_PAGE), knobs);
   if (layer.kind !== "compressed") return [windowed];
-  const pagesPerRequest = (): number => Math.ceil(knobs.maxModelLen / knobs.blockSize);
+  const pagesPerRequest: PagesPerRequest = (page, maxModelLen) => Math.ceil(maxModelLen / page);
   const full = { layer, indices, type: "full", tokensPerPage: knobs.blockSize, pagesPerRequest };
   const entries = { ...full, pageBytes: entryPage(knobs.blockSize / layer.tokensPerEntry) };
   // A page of state is padded to the next page of the entries or keys that it shares memory with.
@@ -66,7 +66,7 @@ function entryPage(entries: number): number {
 }
 
 function keyBytes(layer: LayerShape, format: KvFormat): number {
-  return packedIndexerBytes(format, layer.kind === "compressed" ? layer.indexerKeyDim : 0);
+  return indexerKeyBytes(format.indexer, layer.kind === "compressed" ? layer.indexerKeyDim : 0);
 }
 
 interface Window {
@@ -78,10 +78,10 @@ function windowSpec(
   { layer, indices }: LayerGroup,
   { page, window }: Window,
   pageBytes: number,
-  knobs: VllmKnobs,
+  knobs: LayoutKnobs,
 ): VllmSpec {
-  const tokens = Math.min(window - 1 + inFlightTokens(knobs), knobs.maxModelLen);
-  const pagesPerRequest = (): number => Math.ceil(tokens / page) + 1;
+  const reach = window - 1 + inFlightTokens(knobs);
+  const pagesPerRequest: PagesPerRequest = (_page, maxModelLen) => Math.ceil(Math.min(reach, maxModelLen) / page) + 1;
   return { layer, indices, type: `${page} of ${window}`, tokensPerPage: page, pageBytes, pagesPerRequest };
 }
 
@@ -108,7 +108,7 @@ function tuplesOf(specs: readonly VllmSpec[]): VllmGroup {
   return {
     indices: indices.toSorted((left, right) => left - right),
     tokensPerPage: first?.tokensPerPage ?? 1,
-    pagesPerRequest: first?.pagesPerRequest(first.tokensPerPage) ?? 0,
+    pagesPerRequest: first?.pagesPerRequest ?? (() => 0),
   };
 }
 

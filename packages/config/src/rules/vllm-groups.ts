@@ -1,13 +1,12 @@
 import { InvalidConfigError } from "../errors.ts";
 import { exactProduct } from "../exact.ts";
-import type { VllmSpec } from "./vllm-specs.ts";
+import type { PagesPerRequest, VllmSpec } from "./vllm-specs.ts";
 
 /** Caches that share one table of pages, by the model layers they belong to. */
 export interface VllmGroup {
   readonly indices: readonly number[];
   readonly tokensPerPage: number;
-  /** Pages that one request holds in this group. */
-  readonly pagesPerRequest: number;
+  readonly pagesPerRequest: PagesPerRequest;
 }
 
 /** How vLLM lays out the pages of one rank. */
@@ -84,13 +83,17 @@ function indicesOf(specs: readonly VllmSpec[]): readonly number[] {
 }
 
 function groupOf(alike: readonly VllmSpec[], indices: readonly number[]): VllmGroup {
-  const tokensPerPage = alike[0]?.tokensPerPage ?? 1;
-  return { indices, tokensPerPage, pagesPerRequest: alike[0]?.pagesPerRequest(tokensPerPage) ?? 0 };
+  const [first] = alike;
+  return {
+    indices,
+    tokensPerPage: first?.tokensPerPage ?? 1,
+    pagesPerRequest: first?.pagesPerRequest ?? (() => 0),
+  };
 }
 
-/** Pages of all groups for one request. */
-export function pagesPerRequest({ groups }: VllmLayout): number {
-  return groups.reduce((pages, group) => pages + group.pagesPerRequest, 0);
+/** Pages of all groups for one request of `maxModelLen` tokens. */
+export function pagesPerRequest({ groups }: VllmLayout, maxModelLen: number): number {
+  return groups.reduce((pages, group) => pages + group.pagesPerRequest(group.tokensPerPage, maxModelLen), 0);
 }
 
 /** What one pipeline stage holds of a layout: the layers from `start` up to `end`. */
@@ -103,7 +106,14 @@ export function stageOf(whole: VllmLayout, start: number, end: number): VllmLayo
   return { specs, groups, blockBytes: exactProduct("a block", specs[0]?.pageBytes ?? 0, widest) };
 }
 
-/** Tokens that a block stands for. */
-export function blockTokensOf({ groups, blockTokens }: VllmLayout): number {
-  return blockTokens ?? Math.min(...groups.map(({ tokensPerPage }) => tokensPerPage));
+/** Tokens that a block stands for; those of a request where there are only states. */
+export function blockTokensOf(layout: VllmLayout, maxModelLen: number): number {
+  if (layout.blockTokens !== undefined) return layout.blockTokens;
+  return leastPageTokens(layout, maxModelLen);
+}
+
+/** Tokens of the smallest page of any group. */
+export function leastPageTokens({ groups }: VllmLayout, maxModelLen: number): number {
+  const least = Math.min(...groups.map(({ tokensPerPage }) => tokensPerPage));
+  return Number.isFinite(least) ? least : maxModelLen;
 }

@@ -18,7 +18,7 @@ const STATE_DTYPES = ["auto", "format", ...KV_DTYPES] as const;
 
 /** vLLM's knobs, named as its flags are. */
 export interface VllmKnobs {
-  /** `--block-size`, 16 unless given, 256 for DeepSeek-V4. */
+  /** `--block-size`, 16 unless given, 64 for latents with an indexer, 256 for DeepSeek-V4. */
   readonly blockSize: number;
   /** `--max-model-len`: the tokens asked for unless given. */
   readonly maxModelLen: number;
@@ -44,7 +44,10 @@ export interface VllmKnobs {
 }
 
 /** Tokens of a request that are being computed, and so are kept beside its windows. */
-export function inFlightTokens({ maxNumBatchedTokens, asyncScheduling }: VllmKnobs): number {
+export function inFlightTokens({
+  maxNumBatchedTokens,
+  asyncScheduling,
+}: Pick<VllmKnobs, "maxNumBatchedTokens" | "asyncScheduling">): number {
   return maxNumBatchedTokens * (asyncScheduling ? 2 : 1);
 }
 

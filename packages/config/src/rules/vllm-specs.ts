@@ -16,14 +16,21 @@ export interface VllmSpec {
   readonly indices: readonly number[];
   /** Layers whose requests need the same pages: they can share a group. */
   readonly type: string;
+  /** Infinity for states, whose page is for a whole request. */
   readonly tokensPerPage: number;
   readonly pageBytes: number;
-  /** Pages that one request of `max_model_len` tokens holds at most. */
-  readonly pagesPerRequest: (tokensPerPage: number) => number;
+  /** Pages that one request of `maxModelLen` tokens holds at most. */
+  readonly pagesPerRequest: PagesPerRequest;
 }
 
+/** Pages that one request holds at most. A layout is the same for every length, so this is all that asks for it. */
+export type PagesPerRequest = (tokensPerPage: number, maxModelLen: number) => number;
+
+/** The knobs that pages and groups depend on. */
+export type LayoutKnobs = Omit<VllmKnobs, "maxModelLen" | "kvCacheMemoryBytes">;
+
 /** The caches of one tensor-parallel rank. Sparse indexers are caches of their own. */
-export function vllmSpecs(shape: ModelShape, format: KvFormat, knobs: VllmKnobs): VllmSpec[] {
+export function vllmSpecs(shape: ModelShape, format: KvFormat, knobs: LayoutKnobs): VllmSpec[] {
   const groups = groupLayersByFormat(shape.layers, format).map(({ layer, indices }) => {
     return { layer: layerOnRank(layer, knobs.tensorParallelSize), indices };
   });
@@ -48,7 +55,7 @@ function layerOnRank(layer: LayerShape, ranks: number): LayerShape {
  * Tokens of an attention block. Beside recurrent layers it is raised until an attention page is at least as large as a
  * page of state.
  */
-function blockSize(groups: readonly LayerGroup[], statePage: number, format: KvFormat, knobs: VllmKnobs): number {
+function blockSize(groups: readonly LayerGroup[], statePage: number, format: KvFormat, knobs: LayoutKnobs): number {
   const attention = groups.find(({ layer }) => layer.kind === "latent" || "numKvHeads" in layer);
   if (statePage === 0 || attention === undefined) return knobs.blockSize;
   const align = attention.layer.kind === "latent" ? 128 : 16;
@@ -57,7 +64,7 @@ function blockSize(groups: readonly LayerGroup[], statePage: number, format: KvF
 }
 
 /** A page of state: the convolution's columns, with those for speculated tokens, and the state itself. */
-function statePageBytes(shape: ModelShape, layer: LayerShape, format: KvFormat, knobs: VllmKnobs): number {
+function statePageBytes(shape: ModelShape, layer: LayerShape, format: KvFormat, knobs: LayoutKnobs): number {
   if (layer.kind !== "state") return 0;
   const columns = layer.convWidth === 0 ? 0 : layer.convColumns + knobs.numSpeculativeTokens;
   const conv = layer.convWidth * columns * elementBytes(modelDtype(shape));
@@ -68,22 +75,31 @@ function modelDtype(shape: ModelShape): KvDtype {
   return shape.dtype === "fp32" ? "fp32" : "bf16";
 }
 
+/** Models whose state vLLM keeps in fp32 unless their file says otherwise (`NemotronHForCausalLMConfig`). */
+const NEEDING_PRECISION: readonly string[] = ["nemotron_h", "nemotron_h_moe", "nemotron_h_puzzle"];
+
 /** `--mamba-ssm-cache-dtype`: the model's wish, or fp32 where the kernels need it, or the model's own dtype. */
-function stateDtype(shape: ModelShape, layer: StateLayer, format: KvFormat, knobs: VllmKnobs): KvDtype {
+function stateDtype(shape: ModelShape, layer: StateLayer, format: KvFormat, knobs: LayoutKnobs): KvDtype {
   if (knobs.mambaSsmCacheDtype === "format") return format.state;
   if (knobs.mambaSsmCacheDtype !== "auto") return knobs.mambaSsmCacheDtype;
   if (shape.stateDtype !== null) return shape.stateDtype;
-  return layer.mechanism === "kimi-delta" ? "fp32" : modelDtype(shape);
+  const needsPrecision = layer.mechanism === "kimi-delta" || NEEDING_PRECISION.includes(shape.modelType);
+  return needsPrecision ? "fp32" : modelDtype(shape);
 }
 
-function stateSpecs({ layer, indices }: LayerGroup, pageBytes: number, knobs: VllmKnobs): VllmSpec[] {
+function stateSpecs({ layer, indices }: LayerGroup, pageBytes: number, knobs: LayoutKnobs): VllmSpec[] {
   if (layer.kind !== "state") return [];
   const pages = { none: 1, align: 2 }[knobs.mambaCacheMode] + knobs.numSpeculativeTokens;
   const type = `state ${layer.mechanism} ${layer.convWidth} ${layer.stateElements}`;
-  return [{ layer, indices, type, tokensPerPage: knobs.maxModelLen, pageBytes, pagesPerRequest: () => pages }];
+  return [{ layer, indices, type, tokensPerPage: Number.POSITIVE_INFINITY, pageBytes, pagesPerRequest: () => pages }];
 }
 
-function attentionSpecs({ layer, indices }: LayerGroup, format: KvFormat, knobs: VllmKnobs, block: number): VllmSpec[] {
+function attentionSpecs(
+  { layer, indices }: LayerGroup,
+  format: KvFormat,
+  knobs: LayoutKnobs,
+  block: number,
+): VllmSpec[] {
   if (layer.kind === "state" || layer.kind === "none" || layer.kind === "shared") return [];
   const { keyBytes, valueBytes, indexerBytes } = tokenRow(layer, format);
   const reach = reachOf(layer, knobs);
@@ -95,9 +111,12 @@ function attentionSpecs({ layer, indices }: LayerGroup, format: KvFormat, knobs:
 
 type Reach = Pick<VllmSpec, "type" | "pagesPerRequest">;
 
-function reachOf(layer: LayerShape, knobs: VllmKnobs): Reach {
+function reachOf(layer: LayerShape, knobs: LayoutKnobs): Reach {
   const inFlight = inFlightTokens(knobs);
-  const capped = (tokens: number, page: number): number => Math.ceil(Math.min(tokens, knobs.maxModelLen) / page);
+  const capped =
+    (tokens: number, extra: number): PagesPerRequest =>
+    (page, maxModelLen) =>
+      Math.ceil(Math.min(tokens, maxModelLen) / page) + extra;
   if (layer.kind === "cross") {
     const tokens = layer.encoderTokens ?? knobs.encoderTokens;
     return { type: "cross", pagesPerRequest: (page) => Math.ceil(tokens / page) };
@@ -106,16 +125,17 @@ function reachOf(layer: LayerShape, knobs: VllmKnobs): Reach {
   if (layer.kind === "sliding") {
     const window = layer.windowTokens;
     // One page more, because a window seldom starts on the edge of a page.
-    return { type: `sliding ${window}`, pagesPerRequest: (page) => capped(window - 1 + inFlight, page) + 1 };
+    return { type: `sliding ${window}`, pagesPerRequest: capped(window - 1 + inFlight, 1) };
   }
   if (layer.kind === "chunked") {
     const chunk = layer.chunkTokens;
-    return { type: `chunked ${chunk}`, pagesPerRequest: (page) => capped(chunk + inFlight, page) };
+    return { type: `chunked ${chunk}`, pagesPerRequest: capped(chunk + inFlight, 0) };
   }
   return everyToken(knobs);
 }
 
-function everyToken(knobs: VllmKnobs): Reach {
-  const tokens = Math.ceil(knobs.maxModelLen / knobs.decodeContextParallelSize);
-  return { type: "full", pagesPerRequest: (page) => Math.ceil(tokens / page) };
+function everyToken({ decodeContextParallelSize }: LayoutKnobs): Reach {
+  const pagesPerRequest: PagesPerRequest = (page, maxModelLen) =>
+    Math.ceil(Math.ceil(maxModelLen / decodeContextParallelSize) / page);
+  return { type: "full", pagesPerRequest };
 }

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { modelShape } from "../../test/models.ts";
+import type { KvFormatInput } from "../format.ts";
+import type { ModelShape } from "../model-shape.ts";
 import { type SizeOptions, type SizeReport, sizeReport } from "../size-report.ts";
 
 const LLAMA = "meta-llama/Meta-Llama-3-8B";
@@ -70,6 +72,15 @@ describe("recurrent layers", () => {
     expect(Number(figure(formatted, "block_size"))).toBe(block(QWEN_NEXT));
   });
 
+  test("of Nemotron-H are fp32 unless the file or the knob says otherwise", () => {
+    const model = { ...modelShape("nvidia/Nemotron-H-8B-Base-8K"), stateDtype: null };
+    const block = (shape: ModelShape, knobs = {}): number =>
+      Number(figure(sizeReport(shape, { rule: "vllm", tokens: 8192, knobs }), "block_size"));
+    expect(block(model)).toBe(block(model, { mambaSsmCacheDtype: "fp32" }));
+    expect(block({ ...model, stateDtype: "bf16" })).toBeLessThan(block(model));
+    expect(block({ ...model, modelType: "bamba" })).toBeLessThan(block(model));
+  });
+
   test("hold one page, one more to align with prefixes, and one for each speculated token", () => {
     const pages = (knobs: Record<string, unknown>): number => {
       const { layers, figures } = sized(QWEN_NEXT, { tokens: 65_536, knobs });
@@ -124,6 +135,29 @@ test("fp8_ds_mla takes 656 bytes, an indexer's keys 132, on every rank", () => {
   expect(largestDeviceBytes).toBe(64 * 61 * (656 + 132));
 });
 
+describe("a sparse indexer", () => {
+  const GLM = "zai-org/GLM-5.2";
+
+  test("has keys of 132 bytes with a latent of any type, 68 as mxfp4, in the layers that own one", () => {
+    const perToken = (format: KvFormatInput): number => sized(GLM, { tokens: 64, format }).bytesPerToken;
+    expect(perToken("bf16")).toBe(78 * 1152 + 21 * 132);
+    expect(perToken({ keys: "bf16", indexer: "mxfp4" })).toBe(78 * 1152 + 21 * 68);
+    expect(sized(GLM, { tokens: 64 }).assumptions.join()).toContain("132 bytes");
+    expect(figure(sized(GLM, { tokens: 64 }), "block_size")).toBe("64");
+  });
+
+  test("makes an fp8 latent one of 656 bytes", () => {
+    const { bytesPerToken, assumptions } = sized(GLM, { tokens: 64, format: "fp8_e4m3" });
+    expect(bytesPerToken).toBe(78 * 656 + 21 * 132);
+    expect(assumptions.join()).toContain("fp8_ds_mla");
+  });
+
+  test("beside grouped-query attention has keys of the model's own type", () => {
+    const { bytesPerToken } = sized("MiniMaxAI/MiniMax-M3", { tokens: 16, format: "fp8_e4m3" });
+    expect(bytesPerToken).toBe(60 * 2 * 4 * 128 + 57 * 128 * 2);
+  });
+});
+
 test("cross attention takes pages for the encoder's tokens", () => {
   const { layers } = sized("openai/whisper-tiny", { tokens: 448 });
   expect(layers.map(({ kind, count }) => [kind, count])).toEqual([
@@ -155,7 +189,9 @@ describe("DeepSeek-V4", () => {
     expect(totalBytes).toBe(pages * BLOCK);
     expect(bytesPerToken).toBe(BLOCK / 256);
     expect(figures[0]).toEqual({ name: "block_size", value: "256" });
-    expect(assumptions).toEqual([]);
+    expect(assumptions).toEqual([
+      "vllm stores an indexer's keys as fp8_scaled: 132 bytes each, whatever the cache's type",
+    ]);
   });
 
   test("is whole on every tensor rank, and split by pipeline stages", () => {

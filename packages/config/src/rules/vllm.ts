@@ -3,14 +3,23 @@ import { exactProduct, exactSum } from "../exact.ts";
 import type { KvFormat } from "../format.ts";
 import { groupLayersByFormat } from "../layer-bytes.ts";
 import { groupLayers } from "../layer-groups.ts";
+import type { LayerShape } from "../layer-shape.ts";
 import type { ModelShape } from "../model-shape.ts";
 import { layersPerStage } from "../sharding.ts";
 import { checkDeepseekV4, isCompressed, packedEntryAssumption } from "./deepseek-v4.ts";
+import { hasSparseLatents, indexerAssumption, withStoredIndexer } from "./indexer.ts";
 import type { Rule, RuleBlocks, RuleFigure, RuleLayers, RuleRequest, RuleSize } from "./rule.ts";
 import { compressedLayout } from "./vllm-compressed.ts";
-import { blockTokensOf, pagesPerRequest, stageOf, type VllmLayout, vllmLayout } from "./vllm-groups.ts";
+import {
+  blockTokensOf,
+  leastPageTokens,
+  pagesPerRequest,
+  stageOf,
+  type VllmLayout,
+  vllmLayout,
+} from "./vllm-groups.ts";
 import { type VllmKnobs, vllmKnobs } from "./vllm-knobs.ts";
-import { vllmSpecs } from "./vllm-specs.ts";
+import { type LayoutKnobs, vllmSpecs } from "./vllm-specs.ts";
 
 /**
  * vLLM's V1 engine. Knobs, named as its flags are: `blockSize`, `maxModelLen`, `maxNumBatchedTokens`, `asyncScheduling`,
@@ -31,6 +40,9 @@ export const vllmRule: Rule = {
     "https://github.com/vllm-project/vllm/blob/main/vllm/models/deepseek_v4/compressor.py",
     "https://github.com/vllm-project/vllm/issues/44376",
     "https://github.com/vllm-project/vllm/pull/24907",
+    "https://github.com/vllm-project/vllm/blob/main/vllm/model_executor/models/deepseek_v2.py",
+    "https://github.com/vllm-project/vllm/blob/main/vllm/model_executor/models/config.py",
+    "https://github.com/vllm-project/vllm/pull/39032",
   ],
   size,
 };
@@ -39,13 +51,10 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
   refuseOtherEncoders(shape);
   const packed = isCompressed(shape);
   if (packed) checkDeepseekV4(vllmRule, shape);
-  const { format } = request;
-  const knobs = vllmKnobs(request, packed ? 256 : 16);
-  const whole = packed ? compressedLayout(shape, format, knobs) : vllmLayout(vllmSpecs(shape, format, knobs));
-  const stages = stagesOf(shape, knobs, whole, (start, end) => {
-    return packed ? compressedLayout(shape, format, knobs, [start, end]) : stageOf(whole, start, end);
-  });
-  const pages = pagesPerRequest(whole);
+  const format = storedFormat(shape, request.format);
+  const knobs = vllmKnobs(request, defaultBlock(shape, packed));
+  const { whole, stages } = layoutOf(shape, format, knobs);
+  const pages = pagesPerRequest(whole, knobs.maxModelLen);
   const share = Math.ceil(request.sequences / request.sharding.data);
   const ranks = knobs.tensorParallelSize * knobs.decodeContextParallelSize;
   const stageBytes = stages.map(({ blockBytes }) => exactProduct("a request", blockBytes, pages));
@@ -53,16 +62,33 @@ function size(shape: ModelShape, request: RuleRequest): RuleSize {
   return {
     totalBytes: exactProduct("the cache", bytesPerSequence, request.sequences),
     bytesPerSequence,
-    bytesPerToken: growth(whole, stages) * knobs.tensorParallelSize,
+    bytesPerToken: growth(whole, stages, knobs) * knobs.tensorParallelSize,
     largestDeviceBytes: exactProduct("one device", Math.max(0, ...stageBytes), share),
     numDevices: ranks * stages.length * request.sharding.data,
     details: () => ({
-      layers: layersOf(shape, whole, format, ranks * request.sequences),
+      layers: layersOf(shape, whole, format, { knobs, copies: ranks * request.sequences }),
       figures: figuresOf(stages, pages, knobs, request),
-      assumptions: packed ? packedEntryAssumption("vllm", format) : [],
-      blocks: blocksOf(stages, whole),
+      assumptions: [
+        ...(packed ? packedEntryAssumption("vllm", format) : []),
+        ...indexerAssumption("vllm", shape, request.format),
+        ...(format.keys === request.format.keys ? [] : ["vllm stores fp8 latents beside an indexer as fp8_ds_mla"]),
+      ],
+      blocks: blocksOf(stages, whole, knobs),
     }),
   };
+}
+
+/** Tokens of a block where nothing says so: the kernels for packed entries, and for latents with an indexer, have their own. */
+function defaultBlock(shape: ModelShape, packed: boolean): number {
+  if (packed) return 256;
+  return hasSparseLatents(shape) ? 64 : 16;
+}
+
+/** Beside an indexer a latent in fp8 takes FlashMLA's row of 656 bytes. */
+function storedFormat(shape: ModelShape, asked: KvFormat): KvFormat {
+  const format = withStoredIndexer(shape, asked);
+  if (!hasSparseLatents(shape) || !asked.keys.startsWith("fp8_e")) return format;
+  return { ...format, keys: "fp8_ds_mla", values: "fp8_ds_mla" };
 }
 
 function refuseOtherEncoders(shape: ModelShape): void {
@@ -72,10 +98,34 @@ function refuseOtherEncoders(shape: ModelShape): void {
   throw new NotRunByEngineError("vllm", vllmRule.version, shape.modelType, cross.layer, reason);
 }
 
+interface Layouts {
+  readonly whole: VllmLayout;
+  readonly stages: readonly VllmLayout[];
+}
+
+/** A plan sizes the same layers many times and asks for other lengths only: the latest layout is kept. */
+const latest = new WeakMap<readonly LayerShape[], Layouts & { readonly key: string }>();
+
+function layoutOf(shape: ModelShape, format: KvFormat, given: VllmKnobs): Layouts {
+  const { maxModelLen: _length, kvCacheMemoryBytes: _budget, ...knobs } = given;
+  const packed = isCompressed(shape);
+  // Packed entries are the same for every type and on every tensor rank.
+  const own = packed ? [format.indexer, { ...knobs, tensorParallelSize: 1 }] : [shape.dtype, format, knobs];
+  const key = JSON.stringify([shape.modelType, shape.stateDtype, ...own]);
+  const known = latest.get(shape.layers);
+  if (known?.key === key) return known;
+  const whole = packed ? compressedLayout(shape, format, knobs) : vllmLayout(vllmSpecs(shape, format, knobs));
+  const stages = stagesOf(shape, knobs, whole, (start, end) => {
+    return packed ? compressedLayout(shape, format, knobs, [start, end]) : stageOf(whole, start, end);
+  });
+  latest.set(shape.layers, { key, whole, stages });
+  return { whole, stages };
+}
+
 /** One layout per pipeline stage: groups are made for the whole model, each stage holds its layers of every group. */
 function stagesOf(
   shape: ModelShape,
-  { pipelineParallelSize }: VllmKnobs,
+  { pipelineParallelSize }: LayoutKnobs,
   whole: VllmLayout,
   stageBetween: (start: number, end: number) => VllmLayout,
 ): VllmLayout[] {
@@ -93,28 +143,36 @@ function stagesOf(
  * Growth in the long run: the layers that keep every token. A sparse indexer is a spec of its own and counts once. Where
  * pages of different bytes make up a block, a block is what is added.
  */
-function growth({ specs }: VllmLayout, stages: readonly VllmLayout[]): number {
+function growth({ specs }: VllmLayout, stages: readonly VllmLayout[], { maxModelLen }: VllmKnobs): number {
   const packed = stages.filter(({ blockTokens }) => blockTokens !== undefined);
-  if (packed.length > 0) return packed.reduce((total, stage) => total + stage.blockBytes / blockTokensOf(stage), 0);
+  if (packed.length > 0)
+    return packed.reduce((total, stage) => total + stage.blockBytes / blockTokensOf(stage, maxModelLen), 0);
   const growing = specs.filter(({ type }) => type === "full");
   return growing.reduce((total, spec) => total + (spec.pageBytes / spec.tokensPerPage) * spec.indices.length, 0);
 }
 
 /** Each kind of layer with the pages of its caches; the padding of groups counts for none. */
-function layersOf(shape: ModelShape, { specs }: VllmLayout, format: KvFormat, copies: number): RuleLayers[] {
+function layersOf(
+  shape: ModelShape,
+  { specs }: VllmLayout,
+  format: KvFormat,
+  { knobs, copies }: { readonly knobs: VllmKnobs; readonly copies: number },
+): RuleLayers[] {
   return groupLayersByFormat(shape.layers, format).map(({ layer, indices }) => {
     const own = specs.filter((spec) => spec.layer.kind === layer.kind && spec.layer.index === layer.index);
-    const bytes = own.reduce((total, spec) => total + spec.pageBytes * spec.pagesPerRequest(spec.tokensPerPage), 0);
+    const bytes = own.reduce((total, { pageBytes, tokensPerPage, pagesPerRequest }) => {
+      return total + pageBytes * pagesPerRequest(tokensPerPage, knobs.maxModelLen);
+    }, 0);
     return { kind: layer.kind, count: indices.length, bytes: bytes * indices.length * copies };
   });
 }
 
 /** A block is a page in every layer of the widest group; state and windows are pages too. */
-function blocksOf(stages: readonly VllmLayout[], whole: VllmLayout): RuleBlocks | null {
+function blocksOf(stages: readonly VllmLayout[], whole: VllmLayout, knobs: VllmKnobs): RuleBlocks | null {
   const bytesPerBlock = Math.max(0, ...stages.map(({ blockBytes }) => blockBytes));
   if (bytesPerBlock === 0) return null;
   return {
-    tokensPerBlock: blockTokensOf(whole),
+    tokensPerBlock: blockTokensOf(whole, knobs.maxModelLen),
     bytesPerBlock,
     fixedBytes: 0,
   };
@@ -134,8 +192,8 @@ function figuresOf(
       ? pages * sequences
       : Math.min(...stages.map(({ blockBytes }) => Math.floor(budget / blockBytes)));
   const concurrency = numBlocks / pages;
-  const blockTokens = blockTokensOf(first);
-  const leastPage = Math.min(...first.groups.map(({ tokensPerPage }) => tokensPerPage));
+  const blockTokens = blockTokensOf(first, knobs.maxModelLen);
+  const leastPage = leastPageTokens(first, knobs.maxModelLen);
   const olderTokens = Math.floor(numBlocks / first.groups.length) * leastPage * knobs.decodeContextParallelSize;
   const request = first.blockBytes * pages;
   return [
