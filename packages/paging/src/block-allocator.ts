@@ -356,6 +356,7 @@ export class BlockAllocator {
     return {
       numBlocks: this.numBlocks,
       numOwnBlocks: size.numBlocks,
+      numCached: () => this.numCachedOf(this.sizes.indexOf(size)),
       lists: this.#lists,
       timesReused: this.timesReused,
       prefixHashOf: (block) => this.#index.hashOf(this.#index.nodeOf(block)),

@@ -5,6 +5,8 @@ export interface PolicyContext {
   readonly numBlocks: number;
   /** Those of them that the policy orders: all, or those of one size. */
   readonly numOwnBlocks: number;
+  /** Those of its own that are cached now. */
+  numCached(): number;
   /** Links that all policies of a pool share: a cached block is in one list at most. */
   readonly lists: BlockLists;
   /** How often a prefix hit has taken the block since it was stored, at most 255. */

@@ -48,6 +48,18 @@ describe("SequenceBatch", () => {
     }
   });
 
+  test("leaves nothing in the rows that a smaller step does not have", () => {
+    const { manager, batch } = setUp();
+    expect(batch.arrays.slotMapping).toEqual(new Int32Array(16).fill(-1));
+    const tables = [6, 3, 5].map((length, i) => manager.createSequence(tokens(length, 100 * i)));
+    batch.prepare(tables, [3, 2, 2]);
+    batch.prepare(tables.slice(0, 1), [2]);
+    expect(Array.from(batch.arrays.sequenceLengths)).toEqual([6, 0, 0]);
+    expect(Array.from(batch.arrays.slotMapping.subarray(2))).toEqual(new Array(14).fill(-1));
+    batch.prepare(tables);
+    expect(Array.from(batch.arrays.sequenceLengths)).toEqual([6, 3, 5]);
+  });
+
   test("refuses what does not fit", () => {
     const { manager, batch } = setUp();
     const table = manager.createSequence(tokens(33));

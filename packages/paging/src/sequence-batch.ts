@@ -7,9 +7,9 @@ import { InvalidOptionError } from "./errors.ts";
 export interface BatchArrays {
   /** [maxSequences, maxBlocksPerSequence], padded with -1. */
   blockTables: Int32Array;
-  /** [maxTokens]: the slot of each new token, those of a sequence together. */
+  /** [maxTokens]: the slot of each new token, those of a sequence together; -1 behind the last one. */
   slotMapping: Int32Array;
-  /** [maxSequences]: tokens of each sequence, the new ones included. */
+  /** [maxSequences]: tokens of each sequence, the new ones included; 0 behind the last one. */
   sequenceLengths: Int32Array;
   /** [maxSequences + 1]: where each sequence's new tokens begin; the first is 0. */
   queryOffsets: Int32Array;
@@ -66,6 +66,7 @@ export class SequenceBatch {
     checkLength("sequenceLengths", this.arrays.sequenceLengths, maxSequences);
     checkLength("queryOffsets", this.arrays.queryOffsets, maxSequences + 1);
     this.arrays.blockTables.fill(NONE);
+    this.arrays.slotMapping.fill(NONE);
     this.#tables = new Array<BlockTable | undefined>(maxSequences).fill(undefined);
     this.#entries = new Int32Array(maxSequences);
     this.#revisions = new Float64Array(maxSequences);
@@ -101,6 +102,9 @@ export class SequenceBatch {
       numTokens += queryLength;
     }
     queryOffsets[tables.length] = numTokens;
+    // Work that was captured for all rows does nothing for those that the last step had and this one has not.
+    sequenceLengths.fill(0, tables.length, this.#numSequences);
+    this.arrays.slotMapping.fill(NONE, numTokens, this.#numTokens);
     this.#numSequences = tables.length;
     this.#numTokens = numTokens;
   }

@@ -45,6 +45,7 @@ describe("one prompt again and again, whose last block is computed each time", (
       return ((performance.now() - startedAt) * 1e6) / rounds;
     };
     // Walking through all blocks with the same contents takes 45 µs in a pool of 40,000.
-    expect(nanoseconds(50_000)).toBeLessThan(10 * Math.max(1000, nanoseconds(50)));
+    const best = (numBlocks: number) => Math.min(nanoseconds(numBlocks), nanoseconds(numBlocks));
+    expect(best(50_000)).toBeLessThan(10 * Math.max(1000, best(50)));
   });
 });

@@ -41,6 +41,15 @@ describe("replaySequentially", () => {
     expect(replaySequentially(mooncake, { numBlocks }).blocks.hit).toBeGreaterThan(1.02 * lru);
   });
 
+  test.each([300, 1000, 3000, 10_000])(
+    "the default policy hardly loses to lru on the first 2,000 at %i",
+    (numBlocks) => {
+      const trace = { ...mooncake, requests: mooncake.requests.slice(0, 2000) };
+      const lru = replaySequentially(trace, { numBlocks, policy: "lru" }).blocks.hit;
+      expect(replaySequentially(trace, { numBlocks }).blocks.hit).toBeGreaterThan(0.99 * lru);
+    },
+  );
+
   test.each([60, 200, 500, 2000])("lru agrees with its definition on a real slice at %i blocks", async (numBlocks) => {
     const slice = await readTrace(fixture("mooncake-conversation-first-500.jsonl.gz"));
     const requests = slice.requests.filter(({ prefixIds = [] }) => (prefixIds as number[]).length <= 60).slice(0, 250);
@@ -167,9 +176,24 @@ describe("readTrace", () => {
     [
       "a negative count",
       () => parseMooncakeTrace('{"timestamp":0,"input_length":-1}'),
-      "a count of tokens as input_length",
+      "a count of tokens from 0 to 268435456 as input_length, found -1",
     ],
     ["another header", () => parseAzureTrace("a,b,c\n"), "the header"],
+    [
+      "a prompt that no memory holds",
+      () => parseMooncakeTrace('{"timestamp":0,"input_length":268435457,"output_length":1,"hash_ids":[]}'),
+      "a count of tokens from 0 to 268435456 as input_length, found 268435457",
+    ],
+    [
+      "such a prompt of Azure",
+      () => parseAzureTrace("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46,1,268435457\n"),
+      "a count of tokens from 0 to 268435456 as GeneratedTokens, found 268435457",
+    ],
+    [
+      "an id of 64 bits, of which two could be read as one",
+      () => parseMooncakeTrace('{"timestamp":0,"input_length":1,"output_length":1,"hash_ids":[18446744073709551615]}'),
+      "give larger ids smaller numbers",
+    ],
     ["a wrong time", () => parseAzureTrace("TIMESTAMP,ContextTokens,GeneratedTokens\nnoon,1,2\n"), "line 2"],
   ])("refuses %s", async (_, read, message) => {
     const attempt = async (): Promise<unknown> => read();

@@ -46,6 +46,16 @@ export class ReuseStatistics {
     if (reused) this.#add(this.#reuses, place, 1);
   }
 
+  /** Sampled blocks of a class that have waited so many epochs. */
+  waiting(klass: number, age: number): number {
+    return this.#waiting[klass * this.numAges + age] as number;
+  }
+
+  /** As `waiting`, of all classes. */
+  waitingOfAll(age: number): number {
+    return sum(this.#waiting, age, this.numAges);
+  }
+
   /** Everybody who waits becomes an epoch older. */
   advance(): void {
     for (let place = 0; place < this.#waiting.length; place++) {

@@ -1,4 +1,4 @@
-import type { Trace, TraceRequest } from "./trace.ts";
+import { isTraceTokens, MOST_TRACE_TOKENS, type Trace, type TraceRequest } from "./trace.ts";
 import { TraceFormatError } from "./trace-format-error.ts";
 
 /** The columns of Azure's traces. Others are left alone. */
@@ -76,6 +76,6 @@ function milliseconds(text: string | undefined, line: number): number {
 
 function count(text: string | undefined, column: string, line: number): number {
   const value = /^\d+$/.test(text?.trim() ?? "") ? Number(text) : Number.NaN;
-  if (Number.isSafeInteger(value)) return value;
-  throw new TraceFormatError(line, column, "a count of tokens", text || "nothing");
+  if (isTraceTokens(value)) return value;
+  throw new TraceFormatError(line, column, `a count of tokens from 0 to ${MOST_TRACE_TOKENS}`, text || "nothing");
 }

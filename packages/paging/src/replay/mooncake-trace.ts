@@ -1,8 +1,12 @@
-import type { Trace, TraceRequest } from "./trace.ts";
+import { isTraceTokens, MOST_TRACE_TOKENS, type Trace, type TraceRequest } from "./trace.ts";
 import { TraceFormatError } from "./trace-format-error.ts";
 
 /** Tokens that one of Mooncake's `hash_ids` stands for. */
 export const MOONCAKE_TOKENS_PER_ID = 512;
+
+const TOKENS = `a count of tokens from 0 to ${MOST_TRACE_TOKENS}`;
+/** JSON's numbers are read as doubles: two larger ids could become one. */
+const ID = `a whole number from -${Number.MAX_SAFE_INTEGER} to ${Number.MAX_SAFE_INTEGER} (give larger ids smaller numbers)`;
 
 /**
  * Reads the traces published with Mooncake (FAST 2025): a JSON object per line with `timestamp` in milliseconds,
@@ -28,8 +32,8 @@ export function parseMooncakeRequest(text: string, line: number): TraceRequest {
   const fields = parseObject(text, line);
   return {
     arrivalMs: number(fields, "timestamp", line, "a number of milliseconds from 0", Number.isFinite),
-    promptTokens: number(fields, "input_length", line, "a count of tokens", Number.isSafeInteger),
-    outputTokens: number(fields, "output_length", line, "a count of tokens", Number.isSafeInteger),
+    promptTokens: number(fields, "input_length", line, TOKENS, isTraceTokens),
+    outputTokens: number(fields, "output_length", line, TOKENS, isTraceTokens),
     prefixIds: ids(fields["hash_ids"], line),
   };
 }
@@ -61,7 +65,7 @@ function ids(value: unknown, line: number): number[] {
   if (!Array.isArray(value)) throw new TraceFormatError(line, "hash_ids", expected, shown(JSON.stringify(value)));
   const wrong = value.findIndex((each) => !Number.isSafeInteger(each));
   if (wrong < 0) return value as number[];
-  throw new TraceFormatError(line, `hash_ids[${wrong}]`, "a whole number", shown(JSON.stringify(value[wrong])));
+  throw new TraceFormatError(line, `hash_ids[${wrong}]`, ID, shown(JSON.stringify(value[wrong])));
 }
 
 function shown(text: string | undefined): string {

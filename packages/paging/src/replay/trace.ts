@@ -1,3 +1,6 @@
+/** Most tokens of a prompt or an answer that the readers take: far above any model's context, and no array of them fails. */
+export const MOST_TRACE_TOKENS: number = 2 ** 28;
+
 /** One request of a trace. */
 export interface TraceRequest {
   /** Milliseconds from the beginning of the trace. */
@@ -17,4 +20,9 @@ export interface Trace {
   readonly requests: readonly TraceRequest[];
   /** Tokens that one prefix id stands for. */
   readonly tokensPerId: number;
+}
+
+/** Whether a value is a length that a prompt or an answer of a trace can have. */
+export function isTraceTokens(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= MOST_TRACE_TOKENS;
 }
