@@ -97,6 +97,20 @@ export class DisposedError extends Error {
   }
 }
 
+/** An operation that a graph cannot hold was given to a stream while that was captured. It was not done. */
+export class CaptureError extends Error {
+  override readonly name = "CaptureError";
+  readonly code = "CAPTURE_ERROR";
+
+  /** `operation`: "allocate", "synchronize", "upload", … */
+  constructor(readonly operation: string) {
+    super(
+      `${operation} cannot be captured: a graph holds kernels, fills and copies; do it before the capture or after it, ` +
+        "or on another stream",
+    );
+  }
+}
+
 /** The operating system refused something that the addon needs, such as a thread. */
 export class SystemError extends Error {
   override readonly name = "SystemError";
@@ -148,6 +162,8 @@ export function makeError(code: string, message: string, fields: ErrorFields): E
       return new OutOfBoundsError(message, number("offsetBytes"), number("lengthBytes"), number("sizeBytes"));
     case "INVALID_ARGUMENT":
       return new InvalidArgumentError(message, text("argument"));
+    case "CAPTURE_ERROR":
+      return new CaptureError(text("operation"));
     case "DISPOSED":
       return new DisposedError(text("what"));
     default:

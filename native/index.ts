@@ -11,6 +11,16 @@ export type StreamHandle = number & { readonly __stream: never };
 export type EventHandle = number & { readonly __event: never };
 export type MemoryHandle = number & { readonly __memory: never };
 export type ViewHandle = number & { readonly __view: never };
+export type CaptureHandle = number & { readonly __capture: never };
+export type GraphHandle = number & { readonly __graph: never };
+export type Handle =
+  | DeviceHandle
+  | StreamHandle
+  | EventHandle
+  | MemoryHandle
+  | ViewHandle
+  | CaptureHandle
+  | GraphHandle;
 
 /** Where memory comes from: the device's pool, in the order of a stream; the driver; or page-locked host memory. */
 export type MemoryKind = "pool" | "plain" | "pinned";
@@ -163,8 +173,11 @@ export interface Native {
   setErrorFactory(makeError: (code: string, message: string, fields: ErrorFields) => Error): void;
   /** Which kernels are inside: "nvcc 13.0.88" (machine code and PTX) or "ptx". */
   kernelSource(): string;
-  /** Releases what a handle names, memory after the work queued on it; false when it was released before. */
-  release(handle: DeviceHandle | StreamHandle | EventHandle | MemoryHandle | ViewHandle): boolean;
+  /**
+   * Releases what a handle names: memory after the work queued on it, a capture without a graph of it. False when it was
+   * released before.
+   */
+  release(handle: Handle): boolean;
 
   probeCuda(): CudaProbe;
   listDevices(): DeviceProperties[];
@@ -179,6 +192,17 @@ export interface Native {
   /** Resolves when all that was queued so far is done; rejects with what went wrong in it. */
   whenDone(stream: StreamHandle): Promise<void>;
   isIdle(stream: StreamHandle): boolean;
+
+  /**
+   * Until the capture is ended or released, fills, copies and kernels that are given to the stream are recorded instead
+   * of queued. What waits, allocates or goes through JavaScript's memory is a CaptureError there.
+   */
+  beginCapture(stream: StreamHandle): CaptureHandle;
+  isCapturing(stream: StreamHandle): boolean;
+  /** Releases the capture, also when it throws. */
+  endCapture(capture: CaptureHandle): GraphHandle;
+  /** Queues what was captured, behind the graph's last replay; a DisposedError when memory that it uses was released. */
+  replayGraph(graph: GraphHandle, stream: StreamHandle): void;
 
   createEvent(device: DeviceHandle, withTiming: boolean): EventHandle;
   recordEvent(stream: StreamHandle, event: EventHandle): void;
@@ -224,8 +248,8 @@ export interface Native {
     keysOffsetBytes: number,
     values: MemoryHandle,
     valuesOffsetBytes: number,
-    slotMapping: MemoryHandle | null,
-    slotMappingOffsetBytes: number,
+    slots: MemoryHandle | null,
+    slotsOffsetBytes: number,
     firstSlot: number,
     numTokens: number,
     stream: StreamHandle,
@@ -247,6 +271,19 @@ export interface Native {
     blocks: Int32Array,
     packed: MemoryHandle,
     packedOffsetBytes: number,
+    stream: StreamHandle,
+  ): void;
+  /**
+   * Looks for a 32-bit word in so many bytes and sets `found` to 1 where it is: it needs every byte and writes none of
+   * them, so that benchmarks know what reading costs.
+   */
+  readMemory(
+    memory: MemoryHandle,
+    offsetBytes: number,
+    lengthBytes: number,
+    word: number,
+    found: MemoryHandle,
+    foundOffsetBytes: number,
     stream: StreamHandle,
   ): void;
   decodeAttention(view: ViewHandle, input: DecodeAttentionDescription, stream: StreamHandle): void;

@@ -67,7 +67,7 @@ class BenchStream : public Stream {
     }
     return workspace_;
   }
-  void fill(void*, uint8_t, size_t) override {}
+  void fill(void* to, uint8_t value, size_t bytes) override { CHECK(cudaMemsetAsync(to, value, bytes, handle_)); }
   void copy(void*, const void*, size_t) override {}
   void upload(void*, const void*, size_t) override {}
   void download(void*, const void*, size_t) override {}
@@ -525,6 +525,21 @@ std::vector<Case> checks() {
   all.push_back({.name = "100000 tokens", .lengths = {100000}, .num_query_heads = 2, .num_kv_heads = 1});
   all.push_back(
       {.name = "33000, 2 and 9000 tokens", .lengths = {33000, 2, 9000}, .num_query_heads = 8, .num_kv_heads = 2});
+  Case more{.name = "20 of up to 9000"};
+  for (int i = 0; i < 20; ++i) more.lengths.push_back(i * 5437 % 9000);
+  all.push_back(more);
+  more.name += ", window of 3000, masks";
+  more.query_length = 2;
+  more.window_tokens = 3000;
+  more.has_masks = true;
+  all.push_back(more);
+  Case narrow{.name = "40 of up to 20000, heads of 64",
+              .num_query_heads = 14,
+              .num_kv_heads = 2,
+              .key_dim = 64,
+              .value_dim = 64};
+  for (int i = 0; i < 40; ++i) narrow.lengths.push_back(i * 5437 % 20000);
+  all.push_back(narrow);
   std::vector<int32_t> many(1500);
   for (size_t i = 0; i < many.size(); ++i) many[i] = static_cast<int32_t>(i * 7919 % 1201);
   all.push_back({.name = "1500 sequences",
@@ -584,7 +599,7 @@ void time_case(const Case& c, double ceiling, BenchStream& stream) {
   // Copies enough that what is read is not in the L2 cache from the last time.
   const int copies = bytes > 0.5e9 ? 1 : static_cast<int>(0.6e9 / bytes) + 1;
   const Problem problem(c, copies);
-  const int count = std::max(copies, static_cast<int>(20e9 / problem.bytes() / 10) + 1);
+  const int count = std::max(copies, static_cast<int>(6e9 / problem.bytes()) + 1);
   const double time = milliseconds(stream.handle(), count, [&](int i) {
     DecodeAttentionParams p = problem.p;
     p.block_tables = problem.tables[static_cast<size_t>(i % copies)];

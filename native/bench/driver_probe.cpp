@@ -1,7 +1,7 @@
 // What the bare CUDA driver takes for the work that benchmarks/device.bench.ts times through TypeScript: the limit to
 // compare with, measured on the same machine in the same run. Prints a JSON object a line, its amount in bytes or in
-// launches:
-//   {"what": "allocate and zero", "amount": 25165824, "medianUs": 22.1}
+// launches, and nothing where there is no GPU:
+//   {"what": "allocate and zero", "amount": 25165824, "medianUs": 22.1, "leastUs": 21.3}
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -9,17 +9,20 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "kernels/append/append.h"
 #include "kernels/embedded.h"
 #include "memory/cuda_driver.h"
+#include "memory/devices.h"
 
 using namespace kv::cuda;
 
 namespace {
 
 constexpr size_t kMiB = size_t{1} << 20;
+constexpr size_t kFirstBytes = 24 * kMiB;
 
 double elapsed_us(const std::function<void()>& run) {
   const auto start = std::chrono::steady_clock::now();
@@ -27,20 +30,17 @@ double elapsed_us(const std::function<void()>& run) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
 }
 
-double median(std::vector<double>& times) {
-  std::sort(times.begin(), times.end());
-  return times[times.size() / 2];
-}
-
-double median_us(int repetitions, const std::function<void()>& run) {
+std::vector<double> times_us(int repetitions, const std::function<void()>& run) {
   run();
   std::vector<double> times;
   for (int i = 0; i < repetitions; ++i) times.push_back(elapsed_us(run));
-  return median(times);
+  return times;
 }
 
-void print(const char* what, size_t amount, double microseconds) {
-  std::printf("{\"what\": \"%s\", \"amount\": %zu, \"medianUs\": %.3f}\n", what, amount, microseconds);
+void print(const char* what, size_t amount, std::vector<double> times) {
+  std::sort(times.begin(), times.end());
+  std::printf("{\"what\": \"%s\", \"amount\": %zu, \"medianUs\": %.3f, \"leastUs\": %.3f}\n", what, amount,
+              times[times.size() / 2], times.front());
 }
 
 class Probe {
@@ -55,14 +55,30 @@ class Probe {
     driver_.check(driver_.MemPoolSetAttribute(pool_, kPoolReleaseThreshold, &threshold), "cuMemPoolSetAttribute");
   }
 
+  size_t free_bytes() {
+    size_t free = 0;
+    size_t total = 0;
+    driver_.check(driver_.MemGetInfo(&free, &total), "cuMemGetInfo");
+    return free;
+  }
+
   void allocate_and_zero(size_t bytes) {
-    print("allocate and zero", bytes, median_us(30, [&] {
-            DevicePtr address = 0;
-            driver_.check(driver_.MemAllocFromPoolAsync(&address, bytes, pool_, stream_), "cuMemAllocFromPoolAsync");
-            driver_.check(driver_.MemsetD8Async(address, 0, bytes, stream_), "cuMemsetD8Async");
-            synchronize();
-            driver_.check(driver_.MemFreeAsync(address, stream_), "cuMemFreeAsync");
-          }));
+    std::vector<double> times;
+    for (int i = 0; i <= 30; ++i) {
+      DevicePtr address = 0;
+      times.push_back(elapsed_us([&] { address = allocate_zeroed(bytes); }));
+      driver_.check(driver_.MemFreeAsync(address, stream_), "cuMemFreeAsync");
+    }
+    times.erase(times.begin());
+    print("allocate and zero", bytes, times);
+  }
+
+  DevicePtr allocate_zeroed(size_t bytes) {
+    DevicePtr address = 0;
+    driver_.check(driver_.MemAllocFromPoolAsync(&address, bytes, pool_, stream_), "cuMemAllocFromPoolAsync");
+    driver_.check(driver_.MemsetD8Async(address, 0, bytes, stream_), "cuMemsetD8Async");
+    synchronize();
+    return address;
   }
 
   /// Queues append once a layer, for tokens that it skips: the driver's own time for a step's launches.
@@ -85,13 +101,13 @@ class Probe {
       }));
       synchronize();
     }
-    print("launches", num_layers, median(times));
+    print("launches", num_layers, times);
     driver_.ModuleUnload(module);
   }
 
   void fill(size_t bytes) {
     const DevicePtr address = allocate(bytes);
-    print("fill", bytes, median_us(20, [&] {
+    print("fill", bytes, times_us(20, [&] {
             driver_.check(driver_.MemsetD8Async(address, 1, bytes, stream_), "cuMemsetD8Async");
             synchronize();
           }));
@@ -109,7 +125,7 @@ class Probe {
     to_host("device to pinned", pinned, device, bytes);
     to_device("pageable to device", device, pageable.data(), bytes);
     to_host("device to pageable", pageable.data(), device, bytes);
-    print("device to device", bytes, median_us(20, [&] {
+    print("device to device", bytes, times_us(20, [&] {
             driver_.check(driver_.MemcpyAsync(other, device, bytes, stream_), "cuMemcpyAsync");
             synchronize();
           }));
@@ -120,14 +136,14 @@ class Probe {
 
  private:
   void to_device(const char* what, DevicePtr to, const void* from, size_t bytes) {
-    print(what, bytes, median_us(20, [&] {
+    print(what, bytes, times_us(20, [&] {
             driver_.check(driver_.MemcpyHtoDAsync(to, from, bytes, stream_), "cuMemcpyHtoDAsync");
             synchronize();
           }));
   }
 
   void to_host(const char* what, void* to, DevicePtr from, size_t bytes) {
-    print(what, bytes, median_us(20, [&] {
+    print(what, bytes, times_us(20, [&] {
             driver_.check(driver_.MemcpyDtoHAsync(to, from, bytes, stream_), "cuMemcpyDtoHAsync");
             synchronize();
           }));
@@ -151,8 +167,17 @@ class Probe {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  Probe probe;
-  for (int i = 1; i < argc; ++i) probe.allocate_and_zero(std::strtoull(argv[i], nullptr, 10));
+  std::optional<Probe> first;
+  const double first_us = elapsed_us([&] {
+    if (kv::probe_cuda().is_available) first.emplace().allocate_zeroed(kFirstBytes);
+  });
+  if (!first.has_value()) return 0;
+  print("first use", kFirstBytes, {first_us});
+  Probe& probe = *first;
+  for (int i = 1; i < argc; ++i) {
+    const size_t bytes = std::strtoull(argv[i], nullptr, 10);
+    if (bytes < probe.free_bytes() / 10 * 9) probe.allocate_and_zero(bytes);
+  }
   probe.launches(32);
   probe.fill(1024 * kMiB);
   probe.copies(256 * kMiB);

@@ -33,6 +33,7 @@ class BenchStream : public Stream {
     cudaDeviceProp found;
     CHECK(cudaGetDeviceProperties(&found, 0));
     properties_.compute_capability = found.major * 10 + found.minor;
+    properties_.num_multiprocessors = found.multiProcessorCount;
     CHECK(cudaLibraryLoadFromFile(&library_, fatbin, nullptr, nullptr, 0, nullptr, nullptr, 0));
   }
   const DeviceProperties& properties() const override { return properties_; }
@@ -49,10 +50,18 @@ class BenchStream : public Stream {
     CHECK(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(call.num_thread_blocks[0]),
                            dim3(call.num_threads), params, call.shared_bytes, nullptr));
   }
-  void fill(void*, uint8_t, size_t) override {}
+  void fill(void* to, uint8_t value, size_t bytes) override { CHECK(cudaMemsetAsync(to, value, bytes, nullptr)); }
   void copy(void*, const void*, size_t) override {}
   void upload(void*, const void*, size_t) override {}
   void download(void*, const void*, size_t) override {}
+  void* workspace(size_t bytes) override {
+    if (bytes > workspace_bytes_) {
+      CHECK(cudaMalloc(&workspace_, bytes));
+      CHECK(cudaMemset(workspace_, 0xff, bytes));
+      workspace_bytes_ = bytes;
+    }
+    return workspace_;
+  }
   void record(Event&) override {}
   void wait(Event&) override {}
   void synchronize() override { CHECK(cudaDeviceSynchronize()); }
@@ -63,6 +72,8 @@ class BenchStream : public Stream {
   DeviceProperties properties_;
   cudaLibrary_t library_ = nullptr;
   std::map<std::string, cudaKernel_t> kernels_;
+  void* workspace_ = nullptr;
+  size_t workspace_bytes_ = 0;
 };
 
 struct Case {

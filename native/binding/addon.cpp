@@ -27,6 +27,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("release", Napi::Function::New<guarded<release>>(env));
   export_device_functions(env, exports);
   export_stream_functions(env, exports);
+  export_graph_functions(env, exports);
   export_memory_functions(env, exports);
   export_kernel_functions(env, exports);
   export_append_rotary_functions(env, exports);

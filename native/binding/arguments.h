@@ -120,6 +120,12 @@ class Arguments {
 
   OpenDevice& device(size_t place) const { return handles().get<OpenDevice>(number(place, "device"), "device"); }
   OpenStream& stream(size_t place) const { return handles().get<OpenStream>(number(place, "stream"), "stream"); }
+  /// For an operation that cannot be captured. Throws CAPTURE_ERROR, naming it, while the stream is.
+  OpenStream& uncaptured_stream(size_t place, const char* operation) const {
+    OpenStream& open = stream(place);
+    require_no_capture(*open.stream, operation);
+    return open;
+  }
   std::shared_ptr<Event> event(size_t place, const char* name) const {
     return handles().get<OpenEvent>(number(place, name), name).event;
   }
@@ -168,16 +174,26 @@ inline std::byte* checked_range(const Memory& memory, int64_t offset_bytes, size
   return memory.address() + offset_bytes;
 }
 
-/// Orders the coming work of `stream` with all else that uses the memory. Memory of the host cannot be ordered with
-/// streams of a GPU, nor the other way round.
-inline void use_checked(Memory& memory, const OpenStream& stream, const char* name) {
-  const auto& memory_device = memory.backend().properties();
-  const auto& stream_device = stream.backend->properties();
-  if (memory_device.kind != stream_device.kind) {
-    throw invalid_argument(name, "is memory of " + memory_device.name + " but the stream is of " + stream_device.name +
-                                     "; copy through pinned memory of " + stream_device.name);
+inline Error wrong_device(const Memory& memory, const OpenStream& stream, const char* name, const char* advice) {
+  const auto& wanted = stream.backend->properties().name;
+  return invalid_argument(name, "is memory of " + memory.backend().properties().name + " but the stream is of " +
+                                    wanted + "; " + advice + " " + wanted);
+}
+
+/// Orders the coming work of `stream`, a copy, with all else that uses the memory. Devices of one kind copy to and from
+/// each other. Memory of the host cannot be ordered with streams of a GPU, nor the other way round.
+inline void use_to_copy(Memory& memory, const OpenStream& stream, const char* name) {
+  if (memory.backend().properties().kind != stream.backend->properties().kind) {
+    throw wrong_device(memory, stream, name, "copy through pinned memory of");
   }
   memory.use_on(stream.stream);
+}
+
+/// As use_to_copy(), for other work: the memory must be of the stream's own device, or pinned, which every GPU reaches.
+inline void use_checked(Memory& memory, const OpenStream& stream, const char* name) {
+  const bool is_own = memory.backend().properties().name == stream.backend->properties().name;
+  if (!is_own && memory.kind() != MemoryKind::pinned) throw wrong_device(memory, stream, name, "copy it to memory of");
+  use_to_copy(memory, stream, name);
 }
 
 /// A function for JavaScript; what it throws becomes a typed JavaScript error, never the end of the process.

@@ -9,7 +9,9 @@
 
 #include "kernels/kv_view.h"
 #include "memory/backend.h"
+#include "memory/capture.h"
 #include "memory/error.h"
+#include "memory/graph.h"
 #include "memory/memory.h"
 
 namespace kv::binding {
@@ -47,7 +49,17 @@ struct OpenView {
   KvView view;
 };
 
-using Resource = std::variant<std::monostate, OpenDevice, OpenStream, OpenEvent, OpenMemory, OpenView>;
+/// A capture that goes on until it is ended, or released.
+struct OpenCapture {
+  std::shared_ptr<Capture> capture;
+};
+
+struct OpenGraph {
+  std::shared_ptr<Graph> graph;
+};
+
+using Resource =
+    std::variant<std::monostate, OpenDevice, OpenStream, OpenEvent, OpenMemory, OpenView, OpenCapture, OpenGraph>;
 
 /// What JavaScript holds by number. A number says its place and how often that place was used before, so that a
 /// number kept after its release is refused and never names another resource.

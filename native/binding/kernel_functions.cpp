@@ -7,6 +7,7 @@
 #include "kernels/append/append.h"
 #include "kernels/copy_blocks/copy_blocks.h"
 #include "kernels/gather_blocks/gather_blocks.h"
+#include "kernels/read_memory/read_memory.h"
 
 namespace kv::binding {
 namespace {
@@ -51,14 +52,14 @@ Napi::Value create_view(const Arguments& args) {
   return Napi::Number::New(args.env(), args.handles().insert(OpenView{keys.memory, values.memory, view}));
 }
 
-/// append(view, keys, keysOffsetBytes, values, valuesOffsetBytes, slotMapping | null, slotMappingOffsetBytes,
+/// append(view, keys, keysOffsetBytes, values, valuesOffsetBytes, slots | null, slotsOffsetBytes,
 /// firstSlot, numTokens, stream)
 Napi::Value append(const Arguments& args) {
   const OpenView& open = args.view(0);
   const auto& keys = args.memory(1, "keys");
   const auto& values = args.memory(3, "values");
-  const std::shared_ptr<Memory> slots = args.is_null(5) ? nullptr : args.memory(5, "slotMapping");
-  const int64_t slots_offset_bytes = args.whole(6, "slotMappingOffsetBytes");
+  const std::shared_ptr<Memory> slots = args.is_null(5) ? nullptr : args.memory(5, "slots");
+  const int64_t slots_offset_bytes = args.whole(6, "slotsOffsetBytes");
   const int32_t num_tokens = args.count(8, "numTokens");
   const auto bytes_of = [&](const KvPlane& plane) {
     // Each factor is below 2^31: the product of all three can be too large for 64 bits.
@@ -71,13 +72,13 @@ Napi::Value append(const Arguments& args) {
       .keys = checked_range(*keys, args.whole(2, "keysOffsetBytes"), bytes_of(open.view.keys), "keys"),
       .values = checked_range(*values, args.whole(4, "valuesOffsetBytes"), bytes_of(open.view.values), "values"),
       .slot_mapping = nullptr,
-      .first_slot = args.whole(7, "firstSlot"),
+      .first_slot = args.whole(7, "slots"),
       .num_tokens = num_tokens};
   if (slots != nullptr) {
     const size_t bytes = static_cast<size_t>(num_tokens) * sizeof(int32_t);
-    const std::byte* start = checked_range(*slots, slots_offset_bytes, bytes, "slotMapping");
+    const std::byte* start = checked_range(*slots, slots_offset_bytes, bytes, "slots");
     if (reinterpret_cast<uintptr_t>(start) % alignof(int32_t) != 0) {
-      throw invalid_argument("slotMapping", "must lie at a multiple of 4 bytes");
+      throw invalid_argument("slots", "must lie at a multiple of 4 bytes");
     }
     params.slot_mapping = reinterpret_cast<const int32_t*>(start);
   } else if (params.first_slot + num_tokens > open.view.num_slots()) {
@@ -86,9 +87,11 @@ Napi::Value append(const Arguments& args) {
   }
   const OpenStream& stream = args.stream(9);
   const ViewMemory written(open);
-  for (Memory* memory : {written.keys.get(), written.values.get(), keys.get(), values.get(), slots.get()}) {
-    if (memory != nullptr) use_checked(*memory, stream, "append");
-  }
+  use_checked(*written.keys, stream, "view");
+  use_checked(*written.values, stream, "view");
+  use_checked(*keys, stream, "keys");
+  use_checked(*values, stream, "values");
+  if (slots != nullptr) use_checked(*slots, stream, "slots");
   run_append(params, *stream.stream);
   return args.env().Undefined();
 }
@@ -164,7 +167,7 @@ Napi::Value copy_blocks(const Arguments& args) {
   const std::span pairs(reinterpret_cast<const BlockPair*>(numbers.data()), numbers.size() / 2);
   require_blocks(numbers, open.view, "pairs");
   require_independent(numbers, open.view);
-  const OpenStream& stream = args.stream(2);
+  const OpenStream& stream = args.uncaptured_stream(2, "copyBlocks");
   const ViewMemory copied(open);
   use_checked(*copied.keys, stream, "view");
   use_checked(*copied.values, stream, "view");
@@ -180,13 +183,14 @@ Napi::Value gather_or_scatter(const Arguments& args, bool is_scatter) {
   if (is_scatter && WrittenBlocks(blocks, 1, open.view.num_blocks).has_twice()) {
     throw invalid_argument("blocks", "name a block twice");
   }
-  const auto& memory = args.memory(2, "packed");
+  const char* name = is_scatter ? "from" : "to";
+  const auto& memory = args.memory(2, name);
   const int64_t offset_bytes = args.whole(3, "packedOffsetBytes");
   const auto num_blocks = static_cast<int64_t>(blocks.size());
-  const size_t bytes = checked_product({num_blocks, packed_block_bytes(open.view)}, "packed");
-  const Region packed{"packed", memory, checked_range(*memory, offset_bytes, bytes, "packed"), bytes};
+  const size_t bytes = checked_product({num_blocks, packed_block_bytes(open.view)}, name);
+  const Region packed{name, memory, checked_range(*memory, offset_bytes, bytes, name), bytes};
   require_apart_of_view(packed, open.view);
-  const OpenStream& stream = args.stream(4);
+  const OpenStream& stream = args.uncaptured_stream(4, is_scatter ? "scatterBlocks" : "gatherBlocks");
   const ViewMemory copied(open);
   use_all(copied, {&packed}, stream);
   run_gather_blocks({open.view, blocks, packed.start, is_scatter, memory->kind() == MemoryKind::pinned}, stream.backend,
@@ -202,6 +206,33 @@ Napi::Value scatter_blocks(const Arguments& args) {
   return gather_or_scatter(args, true);
 }
 
+/// readMemory(memory, offsetBytes, lengthBytes, word, found, foundOffsetBytes, stream)
+Napi::Value read_memory(const Arguments& args) {
+  const auto& memory = args.memory(0, "memory");
+  const size_t length_bytes = args.bytes(2, "lengthBytes");
+  const std::byte* start = checked_range(*memory, args.whole(1, "offsetBytes"), length_bytes, "memory");
+  constexpr size_t vector_bytes = kWordsPerVector * sizeof(uint32_t);
+  if (reinterpret_cast<uintptr_t>(start) % vector_bytes != 0 || length_bytes % vector_bytes != 0) {
+    throw invalid_argument("memory", "must be a multiple of 16 bytes at a multiple of 16 bytes");
+  }
+  const int64_t wanted = args.whole(3, "word");
+  if (wanted > UINT32_MAX) throw invalid_argument("word", "must be less than 4294967296");
+  const auto& found = args.memory(4, "found");
+  std::byte* flag = checked_range(*found, args.whole(5, "foundOffsetBytes"), sizeof(uint32_t), "found");
+  if (reinterpret_cast<uintptr_t>(flag) % alignof(uint32_t) != 0) {
+    throw invalid_argument("found", "must lie at a multiple of 4 bytes");
+  }
+  const OpenStream& stream = args.stream(6);
+  use_checked(*memory, stream, "memory");
+  use_checked(*found, stream, "found");
+  run_read_memory({.words = reinterpret_cast<const uint32_t*>(start),
+                   .num_vectors = static_cast<int64_t>(length_bytes / vector_bytes),
+                   .wanted = static_cast<uint32_t>(wanted),
+                   .found = reinterpret_cast<uint32_t*>(flag)},
+                  *stream.stream);
+  return args.env().Undefined();
+}
+
 }  // namespace
 
 void export_kernel_functions(Napi::Env env, Napi::Object exports) {
@@ -210,6 +241,7 @@ void export_kernel_functions(Napi::Env env, Napi::Object exports) {
   exports.Set("copyBlocks", Napi::Function::New<guarded<copy_blocks>>(env));
   exports.Set("gatherBlocks", Napi::Function::New<guarded<gather_blocks>>(env));
   exports.Set("scatterBlocks", Napi::Function::New<guarded<scatter_blocks>>(env));
+  exports.Set("readMemory", Napi::Function::New<guarded<read_memory>>(env));
 }
 
 }  // namespace kv::binding

@@ -16,7 +16,7 @@ MemoryKind kind_of(const std::string& kind) {
 /// allocate(device, stream, bytes, alignment, kind, zero)
 Napi::Value allocate(const Arguments& args) {
   const OpenDevice device = args.device(0);
-  const OpenStream& on = args.stream(1);
+  const OpenStream& on = args.uncaptured_stream(1, "allocate");
   if (on.backend->properties().name != device.backend->properties().name) {
     throw invalid_argument("stream", "is of " + on.backend->properties().name + ", the memory is to be of " +
                                          device.backend->properties().name);
@@ -114,8 +114,8 @@ Napi::Value copy(const Arguments& args) {
   if (to_address < from_address + length_bytes && from_address < to_address + length_bytes) {
     throw invalid_argument("to", "overlaps the bytes that are copied from");
   }
-  use_checked(*to, stream, "to");
-  use_checked(*from, stream, "from");
+  use_to_copy(*to, stream, "to");
+  use_to_copy(*from, stream, "from");
   stream.stream->copy(to_address, from_address, length_bytes);
   return args.env().Undefined();
 }
@@ -125,7 +125,7 @@ Napi::Value upload(const Arguments& args) {
   const auto& memory = args.memory(0, "memory");
   const auto source = args.view_bytes(2, "source");
   std::byte* address = checked_range(*memory, args.whole(1, "offsetBytes"), source.size(), "memory");
-  const OpenStream& stream = args.stream(3);
+  const OpenStream& stream = args.uncaptured_stream(3, "upload");
   if (source.empty()) return args.env().Undefined();
   use_checked(*memory, stream, "memory");
   stream.stream->upload(address, source.data(), source.size());
@@ -137,7 +137,7 @@ Napi::Value download_sync(const Arguments& args) {
   const auto& memory = args.memory(0, "memory");
   const auto target = args.view_bytes(2, "target");
   const std::byte* address = checked_range(*memory, args.whole(1, "offsetBytes"), target.size(), "memory");
-  const OpenStream& stream = args.stream(3);
+  const OpenStream& stream = args.uncaptured_stream(3, "copyToHost");
   if (target.empty()) return args.env().Undefined();
   use_checked(*memory, stream, "memory");
   stream.stream->download(target.data(), address, target.size());

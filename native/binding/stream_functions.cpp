@@ -18,13 +18,13 @@ Napi::Value create_stream(const Arguments& args) {
 
 /// synchronizeSync(stream)
 Napi::Value synchronize_sync(const Arguments& args) {
-  args.stream(0).stream->synchronize();
+  args.uncaptured_stream(0, "synchronize").stream->synchronize();
   return args.env().Undefined();
 }
 
 /// whenDone(stream): Promise
 Napi::Value when_done(const Arguments& args) {
-  return args.environment().completions->promise_for(args.env(), *args.stream(0).stream);
+  return args.environment().completions->promise_for(args.env(), *args.uncaptured_stream(0, "synchronize").stream);
 }
 
 /// isIdle(stream)
@@ -40,13 +40,13 @@ Napi::Value create_event(const Arguments& args) {
 
 /// recordEvent(stream, event)
 Napi::Value record_event(const Arguments& args) {
-  args.stream(0).stream->record(*args.event(1, "event"));
+  args.uncaptured_stream(0, "record").stream->record(*args.event(1, "event"));
   return args.env().Undefined();
 }
 
 /// waitForEvent(stream, event)
 Napi::Value wait_for_event(const Arguments& args) {
-  args.stream(0).stream->wait(*args.event(1, "event"));
+  args.uncaptured_stream(0, "wait").stream->wait(*args.event(1, "event"));
   return args.env().Undefined();
 }
 

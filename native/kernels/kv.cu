@@ -2,7 +2,6 @@
 #include "kernels/append/append.cu"
 #include "kernels/append_rotary/append_rotary.cu"
 #include "kernels/copy_blocks/copy_blocks.cu"
-#include "kernels/decode_attention/decode_attention_merge.cu"
 #include "kernels/decode_attention/decode_attention_mma.cu"
 #include "kernels/decode_attention/decode_attention_plain.cu"
 #include "kernels/gather_blocks/gather_blocks.cu"
@@ -10,3 +9,4 @@
 #include "kernels/prefill_attention/prefill_attention_mma.cu"
 #include "kernels/prefill_attention/prefill_attention_plain.cu"
 #include "kernels/prefill_attention/prefill_attention_wgmma.cu"
+#include "kernels/read_memory/read_memory.cu"

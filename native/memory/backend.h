@@ -46,7 +46,8 @@ struct KernelCall {
   const void* params;
   size_t params_bytes;
   void (*on_host)(const void* params);
-  unsigned shared_bytes = 0;  // of dynamic shared memory for each thread block
+  unsigned shared_bytes = 0;                // of dynamic shared memory for each thread block
+  std::shared_ptr<void> kept_on_host = {};  // what `on_host` uses beside the params, for as long as it can be called
 };
 
 /// A point in the order of a stream. HostEvent and CudaEvent implement it.
@@ -56,6 +57,18 @@ class Event {
   virtual bool is_done() = 0;      ///< true before the first record, as in CUDA
   virtual void synchronize() = 0;  ///< blocks
   virtual double elapsed_ms_since(Event& earlier) = 0;
+};
+
+class Stream;
+class Capture;
+
+/// Work that a stream recorded, to be queued as often as one likes. HostRecording and CudaRecording implement it.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  /// Queues it on a stream of its device, where it also waits for its last replay on whatever stream. What is queued
+  /// goes on when this is destroyed.
+  virtual void replay(Stream& stream) = 0;
 };
 
 /// Work in order, off the calling thread. HostStream and CudaStream implement it.
@@ -70,8 +83,8 @@ class Stream {
   /// Copies to ordinary host memory; blocks until it is there.
   virtual void download(void* to, const void* from, size_t bytes) = 0;
   virtual void launch(const KernelCall& call) = 0;
-  /// Device memory with no particular contents for the kernels that are queued next on this stream. It stays where it
-  /// is for as long as the stream lives, so that a captured graph can use it; null where the host is the device.
+  /// Device memory with no particular contents for the kernels that are queued next on this stream, or captured next:
+  /// then it is the capture's. Null where the host is the device.
   virtual void* workspace(size_t) { return nullptr; }
   virtual void record(Event& event) = 0;
   virtual void wait(Event& event) = 0;
@@ -79,6 +92,20 @@ class Stream {
   virtual bool is_idle() = 0;
   /// Calls back, on a thread of the stream, once everything queued so far is done.
   virtual void when_done(std::function<void(std::exception_ptr)> callback) = 0;
+
+  /// The capture that takes the work of fill(), copy() and launch(), or null. All else is still about what was queued.
+  Capture* capture() const noexcept { return capture_; }
+
+ protected:
+  /// From here on fill(), copy() and launch() are recorded instead of queued.
+  virtual void begin_recording() = 0;
+  /// Ends that, also when it throws.
+  virtual std::unique_ptr<Recording> end_recording() = 0;
+  virtual void abandon_recording() noexcept = 0;
+
+ private:
+  friend class Capture;
+  Capture* capture_ = nullptr;
 };
 
 using StreamPtr = std::shared_ptr<Stream>;

@@ -15,6 +15,8 @@ using EventHandle = struct EventTag*;
 using Pool = struct PoolTag*;
 using Module = struct ModuleTag*;
 using Function = struct FunctionTag*;
+using GraphHandle = struct GraphTag*;
+using GraphExec = struct GraphExecTag*;
 
 struct Uuid {
   unsigned char bytes[16];
@@ -50,6 +52,7 @@ constexpr int kPointerMemoryType = 2;
 constexpr int kMaxDynamicSharedBytes = 8;
 constexpr unsigned kMemoryTypeHost = 1;
 constexpr unsigned kMemoryTypeDevice = 2;
+constexpr int kCaptureRelaxed = 2;
 
 // Name in code, name in the driver, the CUDA version whose signature is meant, parameters.
 #define KV_CUDA_FUNCTIONS(X)                                                                                         \
@@ -103,6 +106,12 @@ constexpr unsigned kMemoryTypeDevice = 2;
      int))                                                                                                           \
   X(LaunchKernel, "cuLaunchKernel", 4000,                                                                            \
     (Function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, StreamHandle, void**, void**))  \
+  X(StreamBeginCapture, "cuStreamBeginCapture", 10010, (StreamHandle, int))                                          \
+  X(StreamEndCapture, "cuStreamEndCapture", 10000, (StreamHandle, GraphHandle*))                                     \
+  X(GraphInstantiate, "cuGraphInstantiateWithFlags", 11040, (GraphExec*, GraphHandle, unsigned long long))           \
+  X(GraphLaunch, "cuGraphLaunch", 10000, (GraphExec, StreamHandle))                                                  \
+  X(GraphExecDestroy, "cuGraphExecDestroy", 10000, (GraphExec))                                                      \
+  X(GraphDestroy, "cuGraphDestroy", 10000, (GraphHandle))                                                            \
   X(GetErrorName, "cuGetErrorName", 6000, (Result, const char**))                                                    \
   X(GetErrorString, "cuGetErrorString", 6000, (Result, const char**))
 

@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "kernels/embedded.h"
+#include "memory/capture.h"
 #include "memory/cuda_device.h"
+#include "memory/cuda_recording.h"
 #include "memory/error.h"
 
 namespace kv {
@@ -125,13 +127,14 @@ CudaStream::~CudaStream() {
 
 void CudaStream::fill(void* to, uint8_t value, size_t bytes) {
   context_->make_current();
-  context_->driver().check(context_->driver().MemsetD8Async(device_ptr(to), value, bytes, handle_), "cuMemsetD8Async");
+  context_->driver().check(context_->driver().MemsetD8Async(device_ptr(to), value, bytes, work_handle()),
+                           "cuMemsetD8Async");
 }
 
 void CudaStream::copy(void* to, const void* from, size_t bytes) {
   context_->make_current();
   const auto& driver = context_->driver();
-  driver.check(driver.MemcpyAsync(device_ptr(to), device_ptr(from), bytes, handle_), "cuMemcpyAsync");
+  driver.check(driver.MemcpyAsync(device_ptr(to), device_ptr(from), bytes, work_handle()), "cuMemcpyAsync");
 }
 
 void CudaStream::upload(void* to, const void* from, size_t bytes) {
@@ -160,11 +163,12 @@ void CudaStream::launch(const KernelCall& call) {
   const auto& blocks = call.num_thread_blocks;
   const cuda::Function function = context_->kernel(call.name, call.shared_bytes);
   context_->driver().check(context_->driver().LaunchKernel(function, blocks[0], blocks[1], blocks[2], call.num_threads,
-                                                           1, 1, call.shared_bytes, handle_, params, nullptr),
+                                                           1, 1, call.shared_bytes, work_handle(), params, nullptr),
                            "cuLaunchKernel");
 }
 
 void* CudaStream::workspace(size_t bytes) {
+  if (capture() != nullptr) return capture()->workspace(bytes);
   if (bytes > workspace_bytes_) {
     context_->make_current();
     const auto& driver = context_->driver();
@@ -216,6 +220,23 @@ void CudaStream::when_done(std::function<void(std::exception_ptr)> callback) {
   }
   waiter_->queue.push_back({std::move(event), std::move(callback)});
   waiter_->changed.notify_all();
+}
+
+void CudaStream::begin_recording() {
+  captured_ = std::make_unique<CudaCapture>(context_);
+}
+
+std::unique_ptr<Recording> CudaStream::end_recording() {
+  const auto captured = std::exchange(captured_, nullptr);
+  return std::make_unique<CudaRecording>(context_, *captured);
+}
+
+void CudaStream::abandon_recording() noexcept {
+  captured_.reset();
+}
+
+cuda::StreamHandle CudaStream::work_handle() const noexcept {
+  return captured_ == nullptr ? handle_ : captured_->handle();
 }
 
 void CudaStream::Waiter::run() {

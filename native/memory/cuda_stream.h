@@ -62,6 +62,8 @@ class CudaEvent : public Event {
   cuda::EventHandle handle_ = nullptr;
 };
 
+class CudaCapture;
+
 /// A CUDA stream, and a thread of its own, made when first needed, that waits for it and calls back.
 class CudaStream : public Stream {
  public:
@@ -86,6 +88,11 @@ class CudaStream : public Stream {
   cuda::StreamHandle handle() const noexcept { return handle_; }
   const std::shared_ptr<CudaContext>& context() const noexcept { return context_; }
 
+ protected:
+  void begin_recording() override;
+  std::unique_ptr<Recording> end_recording() override;
+  void abandon_recording() noexcept override;
+
  private:
   /// Shared with the waiting thread, which may outlive the stream when it is the one that drops it.
   struct Waiter {
@@ -101,9 +108,13 @@ class CudaStream : public Stream {
     void run();
   };
 
+  /// Where work goes that can be captured.
+  cuda::StreamHandle work_handle() const noexcept;
+
   std::shared_ptr<CudaContext> context_;
   cuda::StreamHandle handle_ = nullptr;
-  /// Memory that work of this stream, or a graph of it, may still use: a larger one does not end a smaller one.
+  std::unique_ptr<CudaCapture> captured_;  // null unless the stream is being captured
+  /// Memory that work of this stream may still use: a larger one does not end a smaller one.
   std::vector<cuda::DevicePtr> workspaces_;
   size_t workspace_bytes_ = 0;  // of the last one, the largest
   std::shared_ptr<Waiter> waiter_ = std::make_shared<Waiter>();

@@ -36,6 +36,10 @@ Error device_not_found(const std::string& device, const std::string& available) 
                {{"device", device}, {"available", available}});
 }
 
+Error capture_error(const std::string& operation) {
+  return Error("CAPTURE_ERROR", operation + " cannot be captured in a graph", {{"operation", operation}});
+}
+
 Error system_error(const std::string& call, const std::string& reason) {
   return Error("SYSTEM_ERROR", call + " failed: " + reason, {{"call", call}});
 }

@@ -32,6 +32,7 @@ Error invalid_argument(const std::string& argument, const std::string& problem);
 Error out_of_bounds(const std::string& what, double offset_bytes, double length_bytes, double size_bytes);
 Error out_of_memory(const std::string& device, size_t wanted_bytes, size_t free_bytes, size_t total_bytes);
 Error device_not_found(const std::string& device, const std::string& available);
+Error capture_error(const std::string& operation);
 Error system_error(const std::string& call, const std::string& reason);
 
 }  // namespace kv

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "memory/error.h"
+#include "memory/host_recording.h"
 
 namespace kv {
 namespace {
@@ -90,12 +91,22 @@ void HostStream::enqueue(Task task) {
   queue_->changed.notify_all();
 }
 
+void HostStream::give(Task task) {
+  if (recorded_ == nullptr) return enqueue(std::move(task));
+  recorded_->push_back(std::move(task));
+}
+
+std::unique_ptr<Recording> HostStream::end_recording() {
+  const auto recorded = std::exchange(recorded_, nullptr);
+  return std::make_unique<HostRecording>(std::move(*recorded));
+}
+
 void HostStream::fill(void* to, uint8_t value, size_t bytes) {
-  enqueue([=] { std::memset(to, value, bytes); });
+  give([=] { std::memset(to, value, bytes); });
 }
 
 void HostStream::copy(void* to, const void* from, size_t bytes) {
-  enqueue([=] { std::memmove(to, from, bytes); });
+  give([=] { std::memmove(to, from, bytes); });
 }
 
 void HostStream::upload(void* to, const void* from, size_t bytes) {
@@ -119,7 +130,7 @@ void HostStream::launch(const KernelCall& call) {
   // max_align_t: the parameter structs hold pointers and 64-bit integers.
   std::vector<std::max_align_t> params((call.params_bytes + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
   std::memcpy(params.data(), first, call.params_bytes);
-  enqueue([on_host = call.on_host, kept = std::move(params)] { on_host(kept.data()); });
+  give([on_host = call.on_host, copied = std::move(params), kept = call.kept_on_host] { on_host(copied.data()); });
 }
 
 void HostStream::record(Event& event) {

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "memory/backend.h"
 
@@ -60,6 +61,11 @@ class HostStream : public Stream {
 
   void enqueue(Task task);
 
+ protected:
+  void begin_recording() override { recorded_ = std::make_unique<std::vector<Task>>(); }
+  std::unique_ptr<Recording> end_recording() override;
+  void abandon_recording() noexcept override { recorded_.reset(); }
+
  private:
   /// Shared with the thread, which may outlive the stream when it is the one that drops it.
   struct Queue {
@@ -72,7 +78,11 @@ class HostStream : public Stream {
     void run();
   };
 
+  /// Queues it, or records it where the stream is being captured.
+  void give(Task task);
+
   std::shared_ptr<Queue> queue_ = std::make_shared<Queue>();
+  std::unique_ptr<std::vector<Task>> recorded_;  // null unless the stream is being captured
   std::thread thread_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "memory/capture.h"
 #include "memory/error.h"
 
 namespace kv {
@@ -22,6 +23,7 @@ Memory::~Memory() {
 }
 
 void Memory::use_on(const StreamPtr& stream) {
+  if (Capture* capture = stream->capture()) return capture->use(shared_from_this());
   if (std::find(streams_.begin(), streams_.end(), stream) != streams_.end()) return;
   // Streams that only this memory still knows and that have nothing left to do need not be remembered.
   for (size_t i = streams_.size() - 1; i > 0; --i) {

@@ -8,7 +8,7 @@
 namespace kv {
 
 /// Owns one allocation; it is freed after the work that any stream has queued on it. Never moves.
-class Memory {
+class Memory : public std::enable_shared_from_this<Memory> {
  public:
   Memory(std::shared_ptr<Backend> backend, StreamPtr stream, size_t bytes, size_t alignment, MemoryKind kind);
   ~Memory();
@@ -22,7 +22,7 @@ class Memory {
   const StreamPtr& home_stream() const noexcept { return streams_.front(); }
 
   /// Must come before work on `stream` that touches this memory: orders that work after the allocation and its
-  /// zeroing, and the freeing after that work.
+  /// zeroing, and the freeing after that work. For work that is captured, each replay of its graph does so.
   void use_on(const StreamPtr& stream);
 
  private:

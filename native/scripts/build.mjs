@@ -22,12 +22,17 @@ if (missing.length > 0) {
 }
 
 const cmakeJs = createRequire(import.meta.url).resolve("cmake-js/bin/cmake-js");
+const archs = `--CDKV_CUDA_ARCHS=${process.env.KV_CUDA_ARCHS ?? "native"}`;
 // configure, then build: build alone keeps old options and does not notice a newly installed nvcc.
 for (const step of [["configure"], ["build", "--parallel", String(availableParallelism())]]) {
-  const { status } = spawnSync(process.execPath, [cmakeJs, ...step, "--log-level", "warn", ...process.argv.slice(2)], {
-    stdio: "inherit",
-    cwd: fileURLToPath(new URL("..", import.meta.url)),
-  });
+  const { status } = spawnSync(
+    process.execPath,
+    [cmakeJs, ...step, "--log-level", "warn", archs, ...process.argv.slice(2)],
+    {
+      stdio: "inherit",
+      cwd: fileURLToPath(new URL("..", import.meta.url)),
+    },
+  );
   if (status !== 0) process.exit(status ?? 1);
 }
 

@@ -34,6 +34,7 @@ async function survive(name: Name, world: World, args: readonly unknown[]): Prom
     if (name === "adjustExternalMemory") native.adjustExternalMemory(-(args[0] as number));
     if (name.startsWith("create") || name === "allocate") native.release(result as never);
     if (name === "openDevice" || name === "defaultStream") native.release(result as never);
+    if (name === "beginCapture" || name === "endCapture") native.release(result as never);
     await native.whenDone(world.open.stream);
   } catch (error) {
     expect([...CODES, "CALLER"], `${name}: ${String(error)}`).toContain((error as { code?: string }).code);

@@ -5,6 +5,7 @@
 
 #include "kernels/append/append.h"
 #include "kernels/copy_blocks/copy_blocks.h"
+#include "memory/capture.h"
 #include "memory/devices.h"
 #include "memory/memory.h"
 
@@ -56,6 +57,22 @@ void wait_for_callback(Stream& stream) {
   done->get_future().wait();
 }
 
+/// Records, replays, and drops a recording. A workspace is there where the device is not the host.
+void capture(const std::shared_ptr<Backend>& backend, const std::shared_ptr<Memory>& memory, const StreamPtr& home,
+             const StreamPtr& other) {
+  Capture recorded(backend, home);
+  memory->use_on(home);
+  home->fill(memory->address(), 3, kBytes);
+  if (void* workspace = home->workspace(kBytes)) home->copy(workspace, memory->address(), kBytes);
+  Graph graph = recorded.finish();
+  graph.replay(home);
+  graph.replay(other);
+  const Capture dropped(backend, home);
+  memory->use_on(home);
+  home->fill(memory->address(), 4, kBytes);
+  home->workspace(kBytes);
+}
+
 }  // namespace
 
 void life_cycle(const std::string& device) {
@@ -67,6 +84,7 @@ void life_cycle(const std::string& device) {
   Memory large(backend, other, kLargeBytes, 1, MemoryKind::pool);
   Memory plain(backend, home, kBytes, 1, MemoryKind::plain);
   Memory pinned(backend, home, kBytes, 1, MemoryKind::pinned);
+  const auto shared = std::make_shared<Memory>(backend, home, kBytes, 1, MemoryKind::pool);
   std::array<std::byte, kBytes> bytes{};
 
   home->fill(cache.address(), 0, kBytes);
@@ -75,6 +93,7 @@ void life_cycle(const std::string& device) {
   other->copy(plain.address(), large.address(), kBytes);
   run_kernels(backend, cache, pinned, other);
   measure(*home, *other, *backend);
+  capture(backend, shared, home, other);
   wait_for_callback(*other);
   home->download(bytes.data(), cache.address(), kBytes);
   backend->is_resident(plain.address(), kBytes, MemoryKind::plain);

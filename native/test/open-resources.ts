@@ -1,9 +1,11 @@
 import type {
   AppendRotaryDescription,
   AttentionDescription,
+  CaptureHandle,
   DecodeAttentionDescription,
   DeviceHandle,
   EventHandle,
+  GraphHandle,
   MemoryHandle,
   MergeAttentionDescription,
   Native,
@@ -28,6 +30,9 @@ export class OpenResources {
   readonly pinnedWithBuffer: MemoryHandle;
   readonly buffer: ArrayBuffer;
   readonly view: ViewHandle;
+  readonly capturedStream: StreamHandle;
+  readonly capture: CaptureHandle;
+  readonly graph: GraphHandle;
 
   constructor(deviceName: string) {
     const native = built.native();
@@ -46,6 +51,12 @@ export class OpenResources {
     this.pinnedWithBuffer = allocate("pinned");
     this.buffer = native.pinnedBuffer(this.pinnedWithBuffer);
     this.view = native.createView(viewOf(this.memory));
+    const graph = native.beginCapture(this.stream);
+    native.fill(this.otherMemory, 0, MEMORY_BYTES, 1, this.stream);
+    this.graph = native.endCapture(graph);
+    this.capturedStream = native.createStream(this.device);
+    this.capture = native.beginCapture(this.capturedStream);
+    native.fill(this.otherMemory, 0, MEMORY_BYTES, 2, this.capturedStream);
   }
 
   get handles(): number[] {
@@ -55,7 +66,10 @@ export class OpenResources {
   /** What a handle names: "stream", "memory", … */
   kindOf(handle: number): string | undefined {
     const name = Object.entries(this).find(([, value]) => value === handle)?.[0];
-    return name?.replace(/^earlierEvent$/, "event").replace(/^(otherMemory|pinned.*)$/, "memory");
+    return name
+      ?.replace(/^earlierEvent$/, "event")
+      .replace(/^(otherMemory|pinned.*)$/, "memory")
+      .replace("capturedStream", "stream");
   }
 
   close(): void {
@@ -165,6 +179,10 @@ export const VALID_ARGUMENTS: { [Name in keyof Native]: (open: OpenResources) =>
   synchronizeSync: (open) => [open.stream],
   whenDone: (open) => [open.stream],
   isIdle: (open) => [open.stream],
+  beginCapture: (open) => [open.stream],
+  isCapturing: (open) => [open.stream],
+  endCapture: (open) => [open.capture],
+  replayGraph: (open) => [open.graph, open.stream],
   createEvent: (open) => [open.device, true],
   recordEvent: (open) => [open.stream, open.event],
   waitForEvent: (open) => [open.stream, open.event],
@@ -186,6 +204,7 @@ export const VALID_ARGUMENTS: { [Name in keyof Native]: (open: OpenResources) =>
   appendRotary: (open) => [open.view, rotaryInput(open), open.stream],
   copyBlocks: (open) => [open.view, new Int32Array([0, 1, 2, 3]), open.stream],
   gatherBlocks: (open) => [open.view, new Int32Array([0, 3]), open.pinned, 0, open.stream],
+  readMemory: (open) => [open.memory, 0, MEMORY_BYTES, 1, open.pinned, 0, open.stream],
   scatterBlocks: (open) => [open.view, new Int32Array([1, 2]), open.pinned, 0, open.stream],
   decodeAttention: (open) => [open.view, decodeInput(open), open.stream],
   prefillAttention: (open) => [open.view, prefillInput(open), open.stream],

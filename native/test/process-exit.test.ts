@@ -13,6 +13,16 @@ describe.each(["host", "cuda:0"])("with work in flight on %s a process ends", (d
     ["with an exit code of its own", "process.exit(7);", 7, ""],
     ["after a last wait in its exit handler", "process.on('exit', () => native.synchronizeSync(stream));", 0, ""],
     ["in a getter of an argument", "native.createView({ get numBlocks() { process.exit(0); } });", 0, ""],
+    [
+      "while a graph is replayed, and a stream captured",
+      `const capture = native.beginCapture(stream);
+       native.fill(memory, 0, 4_000_000, 1, stream);
+       native.replayGraph(native.endCapture(capture), stream);
+       native.beginCapture(stream);
+       native.fill(memory, 0, 4_000_000, 2, stream);`,
+      0,
+      "",
+    ],
     ["after it released everything", "for (const each of [memory, stream, device]) native.release(each);", 0, ""],
   ])("%s", (_, script, status, stdout) => {
     expect(runScript(STARTED + script, device)).toEqual({ status, signal: null, stdout, stderr: "" });

@@ -38,6 +38,11 @@ class RecordingStream : public Stream {
   void synchronize() override {}
   bool is_idle() override { return true; }
   void when_done(std::function<void(std::exception_ptr)>) override {}
+
+ protected:
+  void begin_recording() override {}
+  std::unique_ptr<Recording> end_recording() override { return nullptr; }
+  void abandon_recording() noexcept override {}
 };
 
 }  // namespace kv::test

@@ -21,7 +21,7 @@ export function runScript(script: string, ...args: string[]): Ended {
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, ["-e", PRELUDE + script, ...args], {
     encoding: "utf8",
     env: { ...process.env, ...FAKE_CUDA },
-    timeout: 50_000,
+    timeout: 250_000,
   });
   return { status, signal, stdout, stderr };
 }

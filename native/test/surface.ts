@@ -6,6 +6,7 @@ export const NAMES = Object.keys(VALID_ARGUMENTS) as Name[];
 
 /** The codes of all that a call can fail with, once the addon and the device are there. */
 export const CODES: readonly string[] = [
+  "CAPTURE_ERROR",
   "CUDA_ERROR",
   "DEVICE_NOT_FOUND",
   "DISPOSED",

@@ -44,6 +44,16 @@ describe.each(["host", "cuda:0"])("a worker with streams and promises in flight 
       "parentPort.postMessage(1); native.synchronizeSync(stream); for (;;);",
       "worker.terminate();",
     ],
+    [
+      "is terminated while it captures",
+      `const graph = native.beginCapture(stream);
+       native.fill(memory, 0, 4_000_000, 1, stream);
+       native.replayGraph(native.endCapture(graph), stream);
+       native.beginCapture(stream);
+       native.fill(memory, 0, 4_000_000, 2, stream);
+       parentPort.postMessage(1); for (;;);`,
+      "worker.terminate();",
+    ],
     ["exits", `${pending} parentPort.postMessage(1); process.exit(0);`, ""],
     ["fails", `${pending} parentPort.postMessage(1); process.nextTick(() => { throw new Error("its own"); });`, ""],
     ["comes to its end", `${pending} parentPort.postMessage(1);`, ""],

@@ -37,7 +37,7 @@ const char* kernel_for(int word_bytes) {
 void run_append_rotary(const AppendRotaryParams& params, Stream& stream) {
   if (params.append.num_tokens == 0) return;
   if (dynamic_cast<HostStream*>(&stream) != nullptr) {
-    return launch_on_threads("append_rotary", std::make_unique<AppendRotaryHost>(params), stream);
+    return launch_on_threads("append_rotary", std::make_shared<AppendRotaryHost>(params), stream);
   }
   const int bytes = word_bytes_of(params);
   const int64_t num_heads =

@@ -52,10 +52,16 @@ struct DecodeAttentionParams {
     return length < 0 ? 0 : length < capacity() ? length : capacity();
   }
 
+  /// What the table names as the block of a position.
+  KV_DEVICE int32_t named_block(int64_t sequence, int64_t position) const {
+    // Positions have 32 bits, and the division of 64 takes five times as long.
+    const uint32_t index = static_cast<uint32_t>(position) / static_cast<uint32_t>(view.tokens_per_block);
+    return block_tables == nullptr ? static_cast<int32_t>(sequence) : block_tables[sequence * max_blocks + index];
+  }
+
   /// The block of a position, or -1 when the table names none that the view has; its tokens are seen by nobody.
   KV_DEVICE int64_t block_of(int64_t sequence, int64_t position) const {
-    const int64_t block =
-        block_tables == nullptr ? sequence : block_tables[sequence * max_blocks + position / view.tokens_per_block];
+    const int64_t block = named_block(sequence, position);
     return block >= 0 && block < view.num_blocks ? block : -1;
   }
 

@@ -13,7 +13,7 @@ struct DecodeItem {
   int32_t sequence;
   int32_t kv_head;
   int32_t first_row;
-  int32_t num_rows;
+  int32_t num_rows;    // 0: there is no item
   int32_t chunk;       // among those of the sequence
   int32_t num_chunks;  // of the sequence
   int32_t begin;       // positions to attend to
@@ -21,8 +21,7 @@ struct DecodeItem {
   int32_t length;  // of the sequence
 };
 
-/// Gives the thread blocks their items one by one. Neighbours take the heads of the same tokens, which lie side by
-/// side in most caches.
+/// All items. Neighbours are the heads of the same tokens, which lie side by side in most caches.
 template <int kRows>
 class DecodeItems {
  public:
@@ -78,12 +77,15 @@ class DecodeItems {
 
   __device__ int64_t count() const { return num_items_; }
 
+  /// No item where there are fewer.
   __device__ DecodeItem operator[](int64_t index) const {
+    if (index >= num_items_) return {};
     const DecodeAttentionParams& p = params_.attention;
-    const int32_t pass = static_cast<int32_t>(index % passes_);
-    index /= passes_;
-    const int32_t kv_head = static_cast<int32_t>(index % p.view.num_kv_heads);
-    const int32_t chunk_of_all = static_cast<int32_t>(index / p.view.num_kv_heads);
+    // Fewer than 2^32: divisions of 64 bits take five times as long.
+    const uint32_t head_of_all = static_cast<uint32_t>(index) / passes_;
+    const int32_t pass = static_cast<int32_t>(static_cast<uint32_t>(index) % passes_);
+    const int32_t kv_head = static_cast<int32_t>(head_of_all % p.view.num_kv_heads);
+    const int32_t chunk_of_all = static_cast<int32_t>(head_of_all / p.view.num_kv_heads);
     int32_t first = 0;
     int32_t past = params_.num_sequences;
     while (past - first > 1) {
@@ -111,7 +113,7 @@ class DecodeItems {
   const int32_t* chunks_before_;
   const int32_t* lengths_;
   int32_t rows_;
-  int32_t passes_;
+  uint32_t passes_;
   int64_t num_items_;
 };
 
@@ -154,23 +156,16 @@ struct RowSight {
   }
 };
 
-/// A logit in base 2 from a product of query and key.
-__device__ inline float decode_logit_log2(const DecodeAttentionParams& p, const RowSight& row, float product,
-                                          int32_t position) {
-  float logit = product * p.softmax_scale;
-  if (p.soft_cap != 0) logit = p.soft_cap * tanhf(logit / p.soft_cap);
+/// A logit in base 2, with what its place adds.
+__device__ inline float logit_log2(const RowSight& row, float logit, int32_t position) {
   return fmaf(row.slope_log2, static_cast<float>(position - row.query_position), logit * kLog2E);
 }
 
-/// The results of a thread block's warps in shared memory.
+/// The results of a thread block's warps, in shared memory.
+template <int kRows>
 struct WarpResults {
-  float* outputs;  // [warps, rows, pitch]
-  float* sums;     // [warps, rows, 2], as `DecodeKernelParams::partial_sums`
-  int32_t rows;
-  int32_t pitch;
-
-  __device__ float* output(int warp, int row) const { return outputs + (warp * rows + row) * pitch; }
-  __device__ float* sum(int warp, int row) const { return sums + (warp * rows + row) * 2; }
+  float* outputs[kDecodeWarps];      // [rows, pitch] each
+  float2 sums[kDecodeWarps][kRows];  // as `DecodeKernelParams::partial_sums`
 };
 
 /// What the sum of a row's weighted values is multiplied by to become its output, and the log-sum-exp. Sums are
@@ -196,35 +191,60 @@ struct FinishedRow {
   }
 };
 
-/// Adds up what the warps have, in their order; stores it as the result of a sequence of one chunk, or as a partial
-/// one. All threads together; between two of these lies a barrier.
-__device__ inline void store_item(const DecodeKernelParams& params, const DecodeItem& item,
-                                  const WarpResults& results) {
+/// Counts a chunk of an item's rows as done, whose partial results are visible to all; whether it is the last one.
+__device__ inline bool arrive_last(const DecodeKernelParams& params, const DecodeItem& item, int32_t rows_at_once) {
   const DecodeAttentionParams& p = params.attention;
-  for (int32_t i = threadIdx.x; i < item.num_rows * p.value_dim; i += kDecodeThreads) {
-    const int32_t row = i / p.value_dim;
-    const int32_t column = i % p.value_dim;
+  const int32_t passes = (p.query_length * p.query_heads_per_kv_head() + rows_at_once - 1) / rows_at_once;
+  const int64_t head = int64_t{item.sequence - params.first_sequence} * p.view.num_kv_heads + item.kv_head;
+  uint32_t* arrived = params.num_arrived + head * passes + item.first_row / rows_at_once;
+  return atomicAdd(arrived, 1) == static_cast<uint32_t>(item.num_chunks - 1);
+}
+
+/// Adds up what the warps have of some rows of an item, in their order, a row for each warp by turns; stores it as the
+/// result of a sequence of one chunk, or as a partial one. All threads together; before and after lies a barrier.
+template <int kRows, int kPitch>
+__device__ void store_rows(const DecodeKernelParams& params, const DecodeItem& item, int32_t first_row,
+                           const WarpResults<kRows>& results) {
+  const DecodeAttentionParams& p = params.attention;
+  const int32_t num_rows = min(item.num_rows - first_row, kRows);
+  const int32_t lane = threadIdx.x % 32;
+#pragma unroll 1
+  for (int32_t row = static_cast<int32_t>(threadIdx.x) / 32; row < num_rows; row += kDecodeWarps) {
+    const DecodeRow place(p, item, first_row + row);
+    const int64_t row_of_all = p.row_of(item.sequence, place.query_token, place.query_head);
+    float factors[kDecodeWarps];
     float greatest = kMinusInfinity;
 #pragma unroll
-    for (int warp = 0; warp < kDecodeWarps; ++warp) greatest = fmaxf(greatest, results.sum(warp, row)[0]);
+    for (int warp = 0; warp < kDecodeWarps; ++warp) greatest = fmaxf(greatest, results.sums[warp][row].x);
     const float shift = greatest == kMinusInfinity ? 0 : greatest;
-    float output = 0;
     float sum = 0;
 #pragma unroll
     for (int warp = 0; warp < kDecodeWarps; ++warp) {
-      const float factor = exp2f(results.sum(warp, row)[0] - shift);
-      output = fmaf(factor, results.output(warp, row)[column], output);
-      sum = fmaf(factor, results.sum(warp, row)[1], sum);
+      factors[warp] = fast_exp2(results.sums[warp][row].x - shift);
+      sum = fmaf(factors[warp], results.sums[warp][row].y, sum);
     }
-    const DecodeRow place(p, item, row);
-    const int64_t row_of_all = p.row_of(item.sequence, place.query_token, place.query_head);
+    const auto output_of = [&](int32_t column) {
+      float output = 0;
+#pragma unroll
+      for (int warp = 0; warp < kDecodeWarps; ++warp) {
+        output = fmaf(factors[warp], results.outputs[warp][row * kPitch + column], output);
+      }
+      return output;
+    };
     if (item.num_chunks == 1) {
-      FinishedRow(p, place.query_head, greatest, sum).store(p, row_of_all, column, output);
-      continue;
+      const FinishedRow finished(p, place.query_head, greatest, sum);
+#pragma unroll 1
+      for (int32_t column = lane; column < p.value_dim; column += 32) {
+        finished.store(p, row_of_all, column, output_of(column));
+      }
+    } else {
+      const int64_t partial = params.partial_of(row_of_all, item.chunk);
+      if (lane == 0) reinterpret_cast<float2*>(params.partial_sums)[partial] = {greatest, sum};
+#pragma unroll 4
+      for (int32_t column = lane; column < p.value_dim; column += 32) {
+        params.partial_outputs[partial * params.partial_width() + column] = output_of(column);
+      }
     }
-    const int64_t partial = params.partial_of(row_of_all, item.chunk);
-    params.partial_outputs[partial * p.value_dim + column] = output;
-    if (column == 0) *reinterpret_cast<float2*>(params.partial_sums + 2 * partial) = {greatest, sum};
   }
 }
 

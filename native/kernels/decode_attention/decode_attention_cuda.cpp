@@ -41,8 +41,6 @@ constexpr Variant kMmaVariants[] = {KV_MMA_WIDTHS(fp16), KV_MMA_WIDTHS(bf16)};
 
 constexpr int32_t kWidest = 256;
 constexpr int64_t kMostPartialBytes = int64_t{256} << 20;
-// From here on there is a warp for each of them, and work for every multiprocessor.
-constexpr int64_t kManyRows = 1024;
 
 int32_t rows_of(const DecodeAttentionParams& params) {
   return params.query_length * params.query_heads_per_kv_head();
@@ -84,17 +82,6 @@ int32_t max_chunks_of(const DecodeAttentionParams& params) {
   return static_cast<int32_t>(std::max<int64_t>(chunks, 1));
 }
 
-void launch(const char* name, const DecodeKernelParams& params, int64_t thread_blocks, int threads,
-            unsigned shared_bytes, Stream& stream) {
-  stream.launch({.name = name,
-                 .num_thread_blocks = {static_cast<unsigned>(thread_blocks), 1, 1},
-                 .num_threads = static_cast<unsigned>(threads),
-                 .params = &params,
-                 .params_bytes = sizeof params,
-                 .on_host = nullptr,
-                 .shared_bytes = shared_bytes});
-}
-
 /// A kernel that takes items, and how many of it a multiprocessor has at once.
 struct ItemKernel {
   const char* name;
@@ -123,20 +110,29 @@ ItemKernel item_kernel(DecodeKernel kernel, const DecodeAttentionParams& params,
   }
 }
 
+/// How often a kernel reads the keys and values, some rows each time.
+int64_t passes_of(const ItemKernel& kernel, const DecodeAttentionParams& params) {
+  return (rows_of(params) + kernel.rows - 1) / kernel.rows;
+}
+
+/// Of the counters of a launch: the one of items, and one for each place where chunks meet.
+size_t counters_bytes(const ItemKernel& kernel, const DecodeAttentionParams& params, int32_t num_sequences) {
+  const int64_t counters = 1 + num_sequences * params.view.num_kv_heads * passes_of(kernel, params);
+  return (static_cast<size_t>(counters) * sizeof(uint32_t) + 255) / 256 * 256;
+}
+
 void launch_sequences(const ItemKernel& kernel, const DecodeKernelParams& all, Stream& stream) {
-  const DecodeAttentionParams& params = all.attention;
-  const int64_t passes = (rows_of(params) + kernel.rows - 1) / kernel.rows;
-  const int64_t most_items = int64_t{all.num_sequences} * all.max_chunks * params.view.num_kv_heads * passes;
+  const int64_t heads = all.attention.view.num_kv_heads * passes_of(kernel, all.attention);
+  const int64_t most_items = int64_t{all.num_sequences} * all.max_chunks * heads;
   const int64_t at_once = int64_t{std::max(stream.properties().num_multiprocessors, 1)} * kernel.blocks_at_once;
-  launch(kernel.name, all, std::min(most_items, at_once), kDecodeThreads, kernel.shared_bytes, stream);
-  if (all.max_chunks == 1) return;
-  const int64_t rows = params.row_of(all.num_sequences, 0, 0);
-  if (rows >= kManyRows || all.max_chunks <= kMergeWarps) {
-    const int64_t thread_blocks = (rows + kMergeWarps - 1) / kMergeWarps;
-    launch("decode_attention_merge_rows", all, thread_blocks, kMergeThreads, 0, stream);
-  } else {
-    launch("decode_attention_merge_row", all, rows, kMergeThreads, 0, stream);
-  }
+  stream.fill(all.num_handed_out, 0, counters_bytes(kernel, all.attention, all.num_sequences));
+  stream.launch({.name = kernel.name,
+                 .num_thread_blocks = {static_cast<unsigned>(std::min(most_items, at_once)), 1, 1},
+                 .num_threads = kDecodeThreads,
+                 .params = &all,
+                 .params_bytes = sizeof all,
+                 .on_host = nullptr,
+                 .shared_bytes = kernel.shared_bytes});
 }
 
 }  // namespace
@@ -155,24 +151,23 @@ void launch_decode_attention(DecodeKernel kernel, const DecodeAttentionParams& p
   const int32_t max_chunks = max_chunks_of(params);
   const int64_t rows_per_sequence = params.row_of(1, 0, 0);
   const int64_t sums_bytes = rows_per_sequence * max_chunks * 2 * static_cast<int64_t>(sizeof(float));
-  const int64_t outputs_bytes = sums_bytes / 2 * params.value_dim;
+  const int64_t outputs_bytes = sums_bytes / 2 * partial_width_of(params.value_dim);
   const bool has_partials = max_chunks > 1;
   const int64_t fitting =
       has_partials ? std::max<int64_t>(kMostPartialBytes / (sums_bytes + outputs_bytes), 1) : kMostSequences;
   const int32_t at_once = static_cast<int32_t>(std::min<int64_t>({fitting, kMostSequences, params.batch}));
+  const ItemKernel item = item_kernel(kernel, params, stream.properties().compute_capability);
+  const size_t counters = counters_bytes(item, params, at_once);
+  const size_t partials = has_partials ? static_cast<size_t>((sums_bytes + outputs_bytes) * at_once) : 0;
+  auto* memory = static_cast<std::byte*>(stream.workspace(counters + partials));
   DecodeKernelParams all{.attention = params,
-                         .partial_outputs = nullptr,
-                         .partial_sums = nullptr,
+                         .partial_outputs = reinterpret_cast<float*>(memory + counters),
+                         .partial_sums = reinterpret_cast<float*>(memory + counters + outputs_bytes * at_once),
+                         .num_handed_out = reinterpret_cast<uint32_t*>(memory),
+                         .num_arrived = reinterpret_cast<uint32_t*>(memory) + 1,
                          .first_sequence = 0,
                          .num_sequences = at_once,
                          .max_chunks = max_chunks};
-  if (has_partials) {
-    auto* memory =
-        static_cast<std::byte*>(stream.workspace(static_cast<size_t>((sums_bytes + outputs_bytes) * at_once)));
-    all.partial_sums = reinterpret_cast<float*>(memory);
-    all.partial_outputs = reinterpret_cast<float*>(memory + sums_bytes * at_once);
-  }
-  const ItemKernel item = item_kernel(kernel, params, stream.properties().compute_capability);
   for (; all.first_sequence < params.batch; all.first_sequence += at_once) {
     all.num_sequences = std::min(at_once, params.batch - all.first_sequence);
     launch_sequences(item, all, stream);

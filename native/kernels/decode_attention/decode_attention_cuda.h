@@ -5,7 +5,7 @@ namespace kv {
 
 // A sequence's tokens are cut at the multiples of a power of two that depends on its length alone, as does the order in
 // which the pieces are added up: so its result does, too.
-constexpr int32_t kShortestChunkShift = 9;
+constexpr int32_t kShortestChunkShift = 10;
 constexpr int32_t kMostChunks = 32;
 
 /// Sequences of one launch: their numbers of chunks are kept in shared memory.
@@ -14,14 +14,17 @@ constexpr int32_t kMostSequences = 512;
 constexpr int kDecodeWarps = 4;
 constexpr int kDecodeThreads = 32 * kDecodeWarps;
 constexpr int kDecodePlainRows = 4;
-constexpr int kMergeThreads = 256;
-constexpr int kMergeWarps = kMergeThreads / 32;
 
 /// The logarithm of the tokens of a chunk, of a sequence with this length.
 KV_DEVICE constexpr int32_t chunk_shift_of(int64_t length) {
   int32_t shift = kShortestChunkShift;
   while ((int64_t{kMostChunks} << shift) < length) ++shift;
   return shift;
+}
+
+/// Columns of a partial output, which is of whole words of 16 bytes.
+KV_DEVICE constexpr int32_t partial_width_of(int32_t value_dim) {
+  return (value_dim + 3) / 4 * 4;
 }
 
 /// How the tokens that a sequence's query tokens see are cut into chunks.
@@ -45,11 +48,15 @@ struct ChunksOfSequence {
 /// which sequences of one chunk do without.
 struct DecodeKernelParams {
   DecodeAttentionParams attention;
-  float* partial_outputs;  // [rows of the launch, max_chunks, value_dim]: sum of 2^(logit - greatest) * value
+  float* partial_outputs;  // [rows of the launch, max_chunks, partial_width]: sum of 2^(logit - greatest) * value
   float* partial_sums;     // [rows of the launch, max_chunks, 2]: greatest logit in base 2, sum of 2^(logit - greatest)
+  uint32_t* num_handed_out;  // items that thread blocks asked for beyond their first two; zero at first
+  uint32_t* num_arrived;     // [sequences of the launch, KV heads, passes]: chunks that are done; zeros at first
   int32_t first_sequence;
   int32_t num_sequences;
   int32_t max_chunks;
+
+  KV_DEVICE int32_t partial_width() const { return partial_width_of(attention.value_dim); }
 
   /// Where a chunk's partial result of a row is, counted in chunks; rows as `row_of` counts them.
   KV_DEVICE int64_t partial_of(int64_t row, int32_t chunk) const {

@@ -26,7 +26,7 @@ void run_decode_attention(const DecodeAttentionParams& params, HostVariant varia
     return launch_reference<DecodeAttentionParams, decode_attention_cpu>("decode_attention", params, stream);
   }
   const AttendChunk attend_chunk = attend_chunk_for(variant, params.cache_dtype);
-  launch_on_threads("decode_attention", std::make_unique<DecodeAttentionHost>(params, attend_chunk), stream);
+  launch_on_threads("decode_attention", std::make_shared<DecodeAttentionHost>(params, attend_chunk), stream);
 }
 
 }  // namespace kv

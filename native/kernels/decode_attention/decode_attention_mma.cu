@@ -1,13 +1,16 @@
+#include "kernels/decode_attention/decode_attention_merge.h"
 #include "kernels/decode_attention/decode_attention_plain.cu"
 #include "kernels/decode_attention/decode_attention_tiles.h"
 #include "kernels/mma_tiles.h"
 
-// Tensor cores by mma.sync, for every GPU from sm_80 on. As many thread blocks as fit take the items by turns: some
-// rows of one KV head over one chunk. Of every 64 tokens each of the four warps takes a tile of 16 by itself: it brings
+// Tensor cores by mma.sync, for every GPU from sm_80 on. As many thread blocks as fit take items, some rows of one KV
+// head over one chunk: two each that are its own, and the rest as they get done, since multiprocessors differ in how
+// fast they are served. Of an item's tiles of tokens each of the four warps takes every fourth by itself: it brings
 // them by cp.async into a ring of its own, across the ends of the items, so that enough bytes are under way at all
-// times to keep the memory busy. At the end of an item the other warps hand what they have to the first, and go on.
-// Tokens are the rows of both products: keys times queries gives scores whose columns are up to eight query rows, and
-// values, transposed, times their weights gives the output of the same columns.
+// times to keep the memory busy. At the end of an item the warps lay open what they have, and add up a row each by
+// turns. Whoever finishes the last chunk of some rows adds up all of them. Tokens are the rows of both products: keys
+// times queries gives scores whose columns are up to eight query rows, and values, transposed, times their weights
+// gives the output of the same columns.
 
 namespace kv {
 
@@ -20,10 +23,31 @@ __device__ inline uint32_t transposed(uint32_t pair) {
   return result;
 }
 
+/// Copies 16 bytes, or makes them zeros where `bytes` is 0.
+__device__ inline void copy_piece(uint32_t to, const std::byte* from, int bytes) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes));
+}
+
+/// Waits for all groups of copies of the warp but the last `kPending`.
 template <int kPending>
 __device__ inline void wait_for_copies_of_warp() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending));
   __syncwarp();
+}
+
+/// What a thread block's warps tell each other, in shared memory.
+struct DecodeExchange {
+  DecodeItem items[2];  // i % 2: the thread block's i-th
+  DecodeItem complete;  // whose rows have all their chunks: none, or the last item
+  WarpResults<8> results;
+};
+
+/// Waits until loaded words are there. Otherwise whoever uses them in a loop waits again each time, for whatever load
+/// shares their scoreboard by then.
+template <int kCount>
+__device__ inline void settle(uint32_t (&words)[kCount]) {
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) words[i] = __shfl_sync(~0u, words[i], threadIdx.x % 32);
 }
 
 template <Dtype dtype, int kKeyWidth, int kValueWidth, int kGroups>
@@ -40,48 +64,70 @@ struct MmaDecode {
   static constexpr int kRows = 8 * kGroups;
   static constexpr int kSteps = kKeyWidth / 16;
   static constexpr int kOutputTiles = kValueWidth / 16;
-  static constexpr int kStride = kDecodeTokens * kDecodeWarps;
+  static constexpr int kTokens = Memory::kTokens;
+  static constexpr int kSlices = kTokens / 16;
+  static constexpr int kStride = kTokens * kDecodeWarps;
+  static constexpr uint32_t kAllTokens = ~0u >> (32 - kTokens);
+  static constexpr int kPitch = kValueWidth + 4;  // that rows of outputs begin in different banks
+  static_assert(8 * kPitch * 4 <= Memory::kStageBytes, "a stage is lent to the outputs of a group");
   static_assert(KeyTile::kRowBytes == Memory::kKeyRowBytes && ValueTile::kRowBytes == Memory::kValueRowBytes);
 
   const DecodeKernelParams& params;
   const DecodeAttentionParams& p;
   const DecodeItems<kRows>& items;
-  const uint32_t ring;        // of this warp
-  uint32_t* const present;    // [stages]: bit i of a stage: its token i is there to see
-  float4* const handed;       // [warps but the first, output tiles, lanes]
-  float2* const handed_sums;  // [warps but the first, 8]
+  std::byte* const memory;  // of this warp: the ring
+  uint32_t* const present;  // [stages]: bit i of a stage: its token i is there to see
+  DecodeExchange& exchange;
   const int lane = threadIdx.x % 32;
-  const int warp = threadIdx.x / 32;
+  // By shuffles, so that the compiler keeps them instead of working them out each time.
+  const int warp = __shfl_sync(~0u, threadIdx.x / 32, 0);
+  const uint32_t ring = __shfl_sync(~0u, static_cast<uint32_t>(__cvta_generic_to_shared(memory)), 0);
 
-  /// What is brought next: a tile of some item, which is this one or one ahead.
-  struct Ahead {
-    int64_t index;
-    int32_t first;  // position of the tile
-    int32_t begin;
+  DecodeItem item;
+  int32_t turn = 0;  // the item is the thread block's turn-th
+
+  /// Tiles of an item that are to be brought, a warp's worth at most. Their blocks are looked up long before: a load
+  /// comes back only after all copies that its warp began before it.
+  struct Tiles {
+    int32_t first;  // position of the next one; none where it is not before `stop`
+    int32_t stop;
+    int32_t begin;  // of the item
     int32_t end;
     int32_t sequence;
     int32_t kv_head;
-    int32_t block;  // of token lane % 16 of the tile
-  } ahead;
-  DecodeItem item;
+    int32_t index;           // of the next one among them
+    int32_t block;           // of the first token of tile `lane`, as the table names it
+    int32_t token_in_block;  // which it is there
+
+    __device__ bool is_empty() const { return first >= stop; }
+  };
+  Tiles now{};
+  Tiles later{};
+  int32_t last_turn = -1;     // of the items in both
+  int32_t num_under_way = 0;  // tiles brought and not used up
+  int load_stage = 0;
+  int stage = 0;
+
   uint32_t queries[kGroups][kSteps][2];
   RowSight rows[kGroups][2];  // of columns 2 * (lane % 4) + 0..1 of the scores
+  int32_t seen_from;          // every row sees the positions from here on that are before the query tokens
   float outputs[kGroups][kOutputTiles][4];
   float greatest[kGroups][2];
   float sums[kGroups][2];  // of this lane's tokens
 
-  __device__ void load_queries() {
+  /// Begins to load the queries of an item.
+  __device__ void load_queries(const DecodeItem& of) {
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
       const int row = 8 * g + lane / 4;
-      const DecodeRow place(p, item, min(row, item.num_rows - 1));
-      const std::byte* query = p.query + p.row_of(item.sequence, place.query_token, place.query_head) * p.key_dim * 2;
+      const DecodeRow place(p, of, min(row, of.num_rows - 1));
+      const std::byte* query = p.query + p.row_of(of.sequence, place.query_token, place.query_head) * p.key_dim * 2;
 #pragma unroll
       for (int k = 0; k < kSteps; ++k) {
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
           const int column = 16 * k + 8 * half + lane % 4 * 2;
-          const bool is_there = row < item.num_rows && column < p.key_dim;
+          const bool is_there = row < of.num_rows && column < p.key_dim;
           queries[g][k][half] = is_there ? *reinterpret_cast<const uint32_t*>(query + column * 2) : 0;
         }
       }
@@ -89,7 +135,12 @@ struct MmaDecode {
   }
 
   __device__ void begin() {
-    load_queries();
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+#pragma unroll
+      for (int k = 0; k < kSteps; ++k) settle(queries[g][k]);
+    }
+    seen_from = static_cast<int32_t>(p.window_begin(item.length - 1));
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
 #pragma unroll
@@ -108,125 +159,211 @@ struct MmaDecode {
   }
 
   /// The first tile of this warp in an item.
-  __device__ int32_t first_tile(int32_t begin) const { return begin / kStride * kStride + warp * kDecodeTokens; }
+  __device__ int32_t first_tile(int32_t begin) const { return begin / kStride * kStride + warp * kTokens; }
 
-  /// Goes ahead to an item that has a tile for this warp, the one at `ahead.index` or a later one.
-  __device__ void find_item() {
-    for (; items.count() > ahead.index; ahead.index += gridDim.x) {
-      const DecodeItem next = items[ahead.index];
-      ahead.first = first_tile(next.begin);
-      ahead.begin = next.begin;
-      ahead.end = next.end;
-      ahead.sequence = next.sequence;
-      ahead.kv_head = next.kv_head;
-      if (ahead.first < ahead.end) return;
+  /// Begins to look up the tiles that are brought later, of this item or of the next, which is known by now or not yet.
+  __device__ void look_ahead() {
+    while (later.is_empty()) {
+      if (now.stop < now.end) {
+        later = now;
+        later.first = now.stop;
+      } else {
+        const DecodeItem& next = exchange.items[(last_turn + 1) % 2];
+        if (last_turn > turn || next.num_rows == 0) return;
+        ++last_turn;
+        later.first = first_tile(next.begin);
+        later.begin = next.begin;
+        later.end = next.end;
+        later.sequence = next.sequence;
+        later.kv_head = next.kv_head;
+      }
+      later.stop = min(later.end, later.first + 32 * kStride);
+      later.index = 0;
+      const int32_t position = min(max(later.first + lane * kStride, later.begin), later.end - 1);
+      later.token_in_block = static_cast<uint32_t>(position) % static_cast<uint32_t>(p.view.tokens_per_block);
+      if (!later.is_empty()) later.block = p.named_block(later.sequence, position);
     }
-    ahead.end = 0;
-    ahead.first = 0;
   }
 
-  /// Begins to look up the blocks of the tile that is brought next.
-  __device__ void find_block() {
-    const int32_t position = ahead.first + lane % 16;
-    const bool is_there = position >= ahead.begin && position < ahead.end;
-    ahead.block = is_there ? static_cast<int32_t>(p.block_of(ahead.sequence, position)) : -1;
-  }
+  __device__ bool is_block(int32_t block) const { return block >= 0 && block < p.view.num_blocks; }
 
+  /// Begins to bring the keys or values of a tile that lies in one block.
   template <typename Tile>
-  __device__ void copy_tokens(uint32_t to, const std::byte* token, int first_lane, int head_bytes) const {
-    constexpr int kPieces = kDecodeTokens * Tile::kPieces;
+  __device__ void copy_run(uint32_t to, const KvPlane& plane, int32_t block, int32_t token_in_block) const {
+    const std::byte* const first = plane.head(block, token_in_block, now.kv_head);
+    if constexpr (32 % Tile::kPieces == 0) {
+      // A lane has the same piece of every row that it copies.
+      constexpr int kRowsAtOnce = 32 / Tile::kPieces;
+      const int piece = lane % Tile::kPieces;
+      const int bytes = 16 * piece < plane.head_bytes ? 16 : 0;
+      const std::byte* from = first + lane / Tile::kPieces * plane.token_stride_bytes + (bytes == 0 ? 0 : 16 * piece);
+      const int64_t step = kRowsAtOnce * plane.token_stride_bytes;
 #pragma unroll
-    for (int i = 0; i < kPieces / 32; ++i) {
+      for (int i = 0; i < kTokens / kRowsAtOnce; ++i) {
+        copy_piece(Tile::piece(to, kRowsAtOnce * i + lane / Tile::kPieces, piece), from, bytes);
+        from += step;
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < kTokens * Tile::kPieces / 32; ++i) {
+        const int row = (32 * i + lane) / Tile::kPieces;
+        const int piece = (32 * i + lane) % Tile::kPieces;
+        const int bytes = 16 * piece < plane.head_bytes ? 16 : 0;
+        const std::byte* from = first + row * plane.token_stride_bytes + (bytes == 0 ? 0 : 16 * piece);
+        copy_piece(Tile::piece(to, row, piece), from, bytes);
+      }
+    }
+  }
+
+  /// The same, wherever the tokens lie, of which token `lane` is in that block; zeros where the block is -1.
+  template <typename Tile>
+  __device__ void copy_tokens(uint32_t to, const KvPlane& plane, int32_t block, int32_t token_in_block) const {
+#pragma unroll 1
+    for (int i = 0; i < kTokens * Tile::kPieces / 32; ++i) {
       const int row = (32 * i + lane) / Tile::kPieces;
       const int piece = (32 * i + lane) % Tile::kPieces;
-      const auto from = __shfl_sync(~0u, reinterpret_cast<unsigned long long>(token), first_lane + row);
-      const bool is_there = from != 0 && 16 * piece < head_bytes;
-      copy_piece_async(Tile::piece(to, row, piece),
-                       is_there ? reinterpret_cast<const std::byte*>(from) + 16 * piece : nullptr, p.query);
+      const int32_t its_block = __shfl_sync(~0u, block, row);
+      const int32_t its_token = __shfl_sync(~0u, token_in_block, row);
+      const bool is_wanted = its_block >= 0 && 16 * piece < plane.head_bytes;
+      const std::byte* from = is_wanted ? plane.head(its_block, its_token, now.kv_head) + 16 * piece : p.query;
+      copy_piece(Tile::piece(to, row, piece), from, is_wanted ? 16 : 0);
     }
   }
 
-  /// Begins to bring the next tile, and goes ahead to the one after it.
-  __device__ void load(int stage) {
-    if (ahead.first < ahead.end) {
-      const int32_t block = ahead.block;
-      const int32_t token_in_block = (ahead.first + lane % 16) % p.view.tokens_per_block;
-      const KvPlane& plane = lane < 16 ? p.view.keys : p.view.values;
-      const std::byte* token = block < 0 ? nullptr : plane.head(block, token_in_block, ahead.kv_head);
-      const uint32_t is_there = __ballot_sync(~0u, block >= 0) & 0xffff;
-      if (lane == 0) present[stage] = is_there;
-      ahead.first += kStride;
-      if (ahead.first >= ahead.end) {
-        ahead.index += gridDim.x;
-        find_item();
-      }
-      find_block();
-      const uint32_t to = ring + stage * Memory::kStageBytes;
-      copy_tokens<KeyTile>(to, token, 0, p.view.keys.head_bytes);
-      copy_tokens<ValueTile>(to + Memory::kKeyBytes, token, 16, p.view.values.head_bytes);
+  /// Begins to bring the next tile.
+  __device__ void load_tile() {
+    const uint32_t to = ring + load_stage * Memory::kStageBytes;
+    int32_t block = __shfl_sync(~0u, now.block, now.index);
+    int32_t token_in_block = __shfl_sync(~0u, now.token_in_block, now.index);
+    uint32_t is_there = kAllTokens;
+    if (is_block(block) && token_in_block + kTokens <= p.view.tokens_per_block && now.first >= now.begin &&
+        now.first + kTokens <= now.end) {
+      copy_run<KeyTile>(to, p.view.keys, block, token_in_block);
+      copy_run<ValueTile>(to + Memory::kKeyBytes, p.view.values, block, token_in_block);
+    } else {
+      const int32_t position = now.first + lane % kTokens;
+      block = position >= now.begin && position < now.end ? p.named_block(now.sequence, position) : -1;
+      if (!is_block(block)) block = -1;
+      token_in_block = static_cast<uint32_t>(position) % static_cast<uint32_t>(p.view.tokens_per_block);
+      is_there &= __ballot_sync(~0u, block >= 0);
+      copy_tokens<KeyTile>(to, p.view.keys, block, token_in_block);
+      copy_tokens<ValueTile>(to + Memory::kKeyBytes, p.view.values, block, token_in_block);
     }
     commit_copies();
+    if (lane == 0) present[load_stage] = is_there;
+    load_stage = load_stage == kStages - 1 ? 0 : load_stage + 1;
+    ++num_under_way;
+    now.first += kStride;
+    ++now.index;
   }
 
-  __device__ void multiply_keys(float (&scores)[kGroups][4], int stage) const {
-    float odd[kGroups][4] = {};
+  /// Begins to bring the next tiles, until `most` are under way.
+  __device__ void load(int most) {
+#pragma unroll 1
+    while (num_under_way < most) {
+      if (now.is_empty()) {
+        look_ahead();
+        if (later.is_empty()) return;
+        now = later;
+        later.first = later.stop;
+      }
+      look_ahead();
+      load_tile();
+    }
+  }
+
+  /// Waits for the oldest tile under way.
+  __device__ void wait() const {
+    if (num_under_way == kStages) {
+      wait_for_copies_of_warp<kStages - 1>();
+    } else if (num_under_way == kStages - 1) {
+      wait_for_copies_of_warp<kStages - 2>();
+    } else {
+      wait_for_copies_of_warp<0>();
+    }
+  }
+
+  __device__ void multiply_keys(float (&scores)[kSlices][kGroups][4]) const {
     const uint32_t keys = ring + stage * Memory::kStageBytes;
 #pragma unroll
-    for (int k = 0; k < kSteps; ++k) {
-      uint32_t key[4];
-      load_matrices(key, KeyTile::piece(keys, lane % 16, 2 * k + lane / 16));
+    for (int slice = 0; slice < kSlices; ++slice) {
+      float odd[kGroups][4] = {};
+#pragma unroll
+      for (int k = 0; k < kSteps; ++k) {
+        uint32_t key[4];
+        load_matrices(key, KeyTile::piece(keys, 16 * slice + lane % 16, 2 * k + lane / 16));
+#pragma unroll
+        for (int g = 0; g < kGroups; ++g) {
+          multiply<dtype>(k % 2 == 0 ? scores[slice][g] : odd[g], key, queries[g][k][0], queries[g][k][1]);
+        }
+      }
 #pragma unroll
       for (int g = 0; g < kGroups; ++g) {
-        multiply<dtype>(k % 2 == 0 ? scores[g] : odd[g], key, queries[g][k][0], queries[g][k][1]);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) scores[slice][g][i] += odd[g][i];
       }
-    }
-#pragma unroll
-    for (int g = 0; g < kGroups; ++g) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) scores[g][i] += odd[g][i];
     }
   }
 
   /// Scores become logits in base 2, and -infinity where a row does not see the token.
-  __device__ void make_logits(float (&scores)[kGroups][4], int32_t first, int stage) const {
+  __device__ void make_logits(float (&scores)[kSlices][kGroups][4], int32_t first) const {
     const uint32_t is_there = present[stage];
     const int32_t first_query = item.length - p.query_length;
-    const bool is_plain = p.soft_cap == 0 && p.alibi_slopes == nullptr;
+    const bool sees_all = is_there == kAllTokens && first + kTokens <= first_query && first >= seen_from;
     const float scale_log2 = p.softmax_scale * kLog2E;
-    // Of every row the window's begin is before that of the last.
-    const bool sees_all =
-        is_there == 0xffff && first + kDecodeTokens <= first_query && first >= p.window_begin(item.length - 1);
+    const bool is_plain = p.soft_cap == 0 && p.alibi_slopes == nullptr;
 #pragma unroll
-    for (int g = 0; g < kGroups; ++g) {
+    for (int slice = 0; slice < kSlices; ++slice) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int token = lane / 4 + i / 2 * 8;
-        const RowSight& row = rows[g][i % 2];
-        float& score = scores[g][i];
-        score = is_plain ? score * scale_log2 : decode_logit_log2(p, row, score, first + token);
-        if (!sees_all && ((is_there >> token & 1) == 0 || !row.sees(first + token, first_query)))
-          score = kMinusInfinity;
+      for (int g = 0; g < kGroups; ++g) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) scores[slice][g][i] *= is_plain ? scale_log2 : p.softmax_scale;
+      }
+    }
+    if (is_plain && sees_all) return;
+#pragma unroll
+    for (int slice = 0; slice < kSlices; ++slice) {
+#pragma unroll
+      for (int g = 0; g < kGroups; ++g) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const int token = 16 * slice + lane / 4 + i / 2 * 8;
+          const RowSight& row = rows[g][i % 2];
+          float& score = scores[slice][g][i];
+          if (p.soft_cap != 0) score = soft_capped(score, p.soft_cap);
+          if (!is_plain) score = logit_log2(row, score, first + token);
+          if ((is_there >> token & 1) == 0 || !row.sees(first + token, first_query)) score = kMinusInfinity;
+        }
       }
     }
   }
 
   /// Logits become weights relative to the greatest so far, and what was summed before with them.
-  __device__ void weigh(float (&scores)[kGroups][4]) {
+  __device__ void weigh(float (&scores)[kSlices][kGroups][4]) {
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
       float rescale[2];
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        float highest = fmaxf(greatest[g][i], fmaxf(scores[g][i], scores[g][i + 2]));
+        float highest = greatest[g][i];
+#pragma unroll
+        for (int slice = 0; slice < kSlices; ++slice) {
+          highest = fmaxf(highest, fmaxf(scores[slice][g][i], scores[slice][g][i + 2]));
+        }
         for (int distance = 4; distance < 32; distance *= 2) {
           highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, distance));
         }
         const float shift = highest == kMinusInfinity ? 0 : highest;
         rescale[i] = fast_exp2(greatest[g][i] - shift);
         greatest[g][i] = highest;
-        scores[g][i] = fast_exp2(scores[g][i] - shift);
-        scores[g][i + 2] = fast_exp2(scores[g][i + 2] - shift);
-        sums[g][i] = fmaf(sums[g][i], rescale[i], scores[g][i] + scores[g][i + 2]);
+        sums[g][i] *= rescale[i];
+#pragma unroll
+        for (int slice = 0; slice < kSlices; ++slice) {
+          float (&of)[4] = scores[slice][g];
+          of[i] = fast_exp2(of[i] - shift);
+          of[i + 2] = fast_exp2(of[i + 2] - shift);
+          sums[g][i] += of[i] + of[i + 2];
+        }
       }
 #pragma unroll
       for (int tile = 0; tile < kOutputTiles; ++tile) {
@@ -236,146 +373,108 @@ struct MmaDecode {
     }
   }
 
-  __device__ void multiply_values(const float (&weights)[kGroups][4], int stage) {
+  __device__ void multiply_values(const float (&weights)[kSlices][kGroups][4]) {
     const uint32_t values = ring + stage * Memory::kStageBytes + Memory::kKeyBytes;
-    uint32_t packed[kGroups][2];
 #pragma unroll
-    for (int g = 0; g < kGroups; ++g) {
+    for (int slice = 0; slice < kSlices; ++slice) {
+      uint32_t packed[kGroups][2];
 #pragma unroll
-      for (int i = 0; i < 2; ++i) packed[g][i] = transposed(pack_pair<dtype>(weights[g][2 * i], weights[g][2 * i + 1]));
-    }
+      for (int g = 0; g < kGroups; ++g) {
+        const float (&of)[4] = weights[slice][g];
 #pragma unroll
-    for (int tile = 0; tile < kOutputTiles; ++tile) {
-      uint32_t value[4];
-      load_matrices_transposed(value, ValueTile::piece(values, lane % 8 + lane / 16 * 8, 2 * tile + lane / 8 % 2));
+        for (int i = 0; i < 2; ++i) packed[g][i] = transposed(pack_pair<dtype>(of[2 * i], of[2 * i + 1]));
+      }
 #pragma unroll
-      for (int g = 0; g < kGroups; ++g) multiply<dtype>(outputs[g][tile], value, packed[g][0], packed[g][1]);
-    }
-  }
-
-  /// Hands the columns of a group to the first warp.
-  __device__ void hand(int g) const {
+      for (int tile = 0; tile < kOutputTiles; ++tile) {
+        const int row = 16 * slice + lane % 8 + lane / 16 * 8;
+        uint32_t value[4];
+        load_matrices_transposed(value, ValueTile::piece(values, row, 2 * tile + lane / 8 % 2));
 #pragma unroll
-    for (int tile = 0; tile < kOutputTiles; ++tile) {
-      const float (&from)[4] = outputs[g][tile];
-      handed[((warp - 1) * kOutputTiles + tile) * 32 + lane] = {from[0], from[1], from[2], from[3]};
-    }
-    if (lane < 4) {
-#pragma unroll
-      for (int i = 0; i < 2; ++i) handed_sums[(warp - 1) * 8 + 2 * lane + i] = {greatest[g][i], sums[g][i]};
+        for (int g = 0; g < kGroups; ++g) multiply<dtype>(outputs[g][tile], value, packed[g][0], packed[g][1]);
+      }
     }
   }
 
-  /// Adds up what the other warps handed over to what the first has, in their order.
-  __device__ void take(int g) {
-    float factors[kDecodeWarps][2];
+  __device__ void attend(int32_t first) {
+    wait();
+    float scores[kSlices][kGroups][4] = {};
+    multiply_keys(scores);
+    make_logits(scores, first);
+    weigh(scores);
+    multiply_values(scores);
+    stage = stage == kStages - 1 ? 0 : stage + 1;
+    --num_under_way;
+  }
+
+  /// Lays the columns of a group open to the other warps, in the stage that is brought next.
+  __device__ void show(int g) {
+    auto* to = reinterpret_cast<float*>(memory + load_stage * Memory::kStageBytes);
+    if (lane == 0) exchange.results.outputs[warp] = to;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      float2 theirs[kDecodeWarps];
-      theirs[0] = {greatest[g][i], sums[g][i]};
-      float highest = greatest[g][i];
-#pragma unroll
-      for (int other = 1; other < kDecodeWarps; ++other) {
-        theirs[other] = handed_sums[(other - 1) * 8 + lane % 4 * 2 + i];
-        highest = fmaxf(highest, theirs[other].x);
+      const int row = lane % 4 * 2 + i;
+      for (int distance = 4; distance < 32; distance *= 2) {
+        sums[g][i] += __shfl_xor_sync(~0u, sums[g][i], distance);
       }
-      const float shift = highest == kMinusInfinity ? 0 : highest;
-      float sum = 0;
+      if (lane < 4) exchange.results.sums[warp][row] = {greatest[g][i], sums[g][i]};
 #pragma unroll
-      for (int other = 0; other < kDecodeWarps; ++other) {
-        factors[other][i] = fast_exp2(theirs[other].x - shift);
-        sum = fmaf(factors[other][i], theirs[other].y, sum);
-      }
-      greatest[g][i] = highest;
-      sums[g][i] = sum;
-    }
-#pragma unroll
-    for (int tile = 0; tile < kOutputTiles; ++tile) {
-      float (&to)[4] = outputs[g][tile];
-#pragma unroll
-      for (int i = 0; i < 4; ++i) to[i] *= factors[0][i % 2];
-#pragma unroll
-      for (int other = 1; other < kDecodeWarps; ++other) {
-        const float4 from = handed[((other - 1) * kOutputTiles + tile) * 32 + lane];
-        to[0] = fmaf(factors[other][0], from.x, to[0]);
-        to[1] = fmaf(factors[other][1], from.y, to[1]);
-        to[2] = fmaf(factors[other][0], from.z, to[2]);
-        to[3] = fmaf(factors[other][1], from.w, to[3]);
+      for (int half = 0; half < 2 * kOutputTiles; ++half) {
+        to[row * kPitch + 8 * half + lane / 4] = outputs[g][half / 2][half % 2 * 2 + i];
       }
     }
   }
 
-  /// Writes the columns of a group: the result of a sequence of one chunk, or a partial one.
-  __device__ void store(int g) const {
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const int row = 8 * g + lane % 4 * 2 + i;
-      if (row >= item.num_rows) continue;
-      const DecodeRow place(p, item, row);
-      const int64_t row_of_all = p.row_of(item.sequence, place.query_token, place.query_head);
-      if (item.num_chunks == 1) {
-        const FinishedRow finished(p, place.query_head, greatest[g][i], sums[g][i]);
-#pragma unroll
-        for (int half = 0; half < 2 * kOutputTiles; ++half) {
-          const int column = 8 * half + lane / 4;
-          if (column < p.value_dim) finished.store(p, row_of_all, column, outputs[g][half / 2][half % 2 * 2 + i]);
-        }
-      } else {
-        const int64_t partial = params.partial_of(row_of_all, item.chunk);
-        float* to = params.partial_outputs + partial * p.value_dim;
-#pragma unroll
-        for (int half = 0; half < 2 * kOutputTiles; ++half) {
-          const int column = 8 * half + lane / 4;
-          if (column < p.value_dim) to[column] = outputs[g][half / 2][half % 2 * 2 + i];
-        }
-        if (lane < 4) reinterpret_cast<float2*>(params.partial_sums)[partial] = {greatest[g][i], sums[g][i]};
-      }
-    }
-  }
-
-  /// Brings what the warps have together.
-  __device__ void finish() {
+  /// Brings what the warps have of an item together; and adds up all chunks of the last one's rows, if they are done.
+  __device__ void finish(uint32_t handed_out) {
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        for (int distance = 4; distance < 32; distance *= 2) {
-          sums[g][i] += __shfl_xor_sync(~0u, sums[g][i], distance);
-        }
+      show(g);
+      __syncthreads();
+      if (g == 0) merge_rows(params, exchange.complete);
+      store_rows<8, kPitch>(params, item, 8 * g, exchange.results);
+      if (g == 0 && warp == kDecodeWarps - 1) {
+        const DecodeItem later = items[int64_t{2} * gridDim.x + __shfl_sync(~0u, handed_out, 0)];
+        if (lane == 0) exchange.items[turn % 2] = later;
       }
-      // The memory is of one group of one item: what is in it from the last one is taken by now.
       __syncthreads();
-      if (warp != 0) hand(g);
-      __syncthreads();
-      if (warp != 0) continue;
-      take(g);
-      store(g);
+    }
+    if (threadIdx.x == 0) {
+      bool is_complete = false;
+      if (item.num_chunks > 1) {
+        // Of all threads' stores: the barrier is between them and this one.
+        __threadfence();
+        is_complete = arrive_last(params, item, kRows);
+        __threadfence();
+      }
+      exchange.complete = is_complete ? item : DecodeItem{};
     }
   }
 
   __device__ void run() {
-    ahead.index = blockIdx.x;
-    find_item();
-    find_block();
-#pragma unroll
-    for (int stage = 0; stage < kStages - 1; ++stage) load(stage);
-    int stage = 0;
-    for (int64_t index = blockIdx.x; index < items.count(); index += gridDim.x) {
-      item = items[index];
+    if (lane == 0 && warp < 2) exchange.items[warp] = items[blockIdx.x + int64_t{warp} * gridDim.x];
+    if (threadIdx.x == 0) exchange.complete = {};
+    __syncthreads();
+    item = exchange.items[0];
+    load_queries(item);
+    while (item.num_rows != 0) {
       begin();
-      for (int32_t first = first_tile(item.begin); first < item.end; first += kStride) {
-        wait_for_copies_of_warp<kStages - 2>();
-        load(stage == 0 ? kStages - 1 : stage - 1);
-        float scores[kGroups][4] = {};
-        multiply_keys(scores, stage);
-        make_logits(scores, first, stage);
-        weigh(scores);
-        multiply_values(scores, stage);
-        stage = stage == kStages - 1 ? 0 : stage + 1;
+      uint32_t handed_out = 0;  // items, at the last warp: the item after the next is the one after them
+      if (warp == kDecodeWarps - 1 && lane == 0) handed_out = atomicAdd(params.num_handed_out, 1);
+      int32_t first = first_tile(item.begin);
+      while (true) {
+        const bool is_tile = first < item.end;
+        load(is_tile ? kStages : kStages - 1);  // one stage stays free for the outputs
+        if (!is_tile) break;
+        attend(first);
+        first += kStride;
       }
-      finish();
+      load_queries(exchange.items[(turn + 1) % 2]);
+      finish(handed_out);
+      ++turn;
+      item = exchange.items[turn % 2];
     }
-    wait_for_copies_of_warp<0>();
+    __syncthreads();
+    merge_rows(params, exchange.complete);
   }
 };
 
@@ -387,12 +486,10 @@ __device__ void decode_attention_mma(const DecodeKernelParams& params) {
   using Decode = MmaDecode<dtype, kKeyWidth, kValueWidth, kGroups>;
   extern __shared__ __align__(128) std::byte memory[];
   __shared__ uint32_t present[kDecodeWarps][Decode::kStages];
-  __shared__ float2 handed_sums[(kDecodeWarps - 1) * 8];
+  __shared__ DecodeExchange exchange;
   const DecodeItems<Decode::kRows> items(params);
   const int warp = threadIdx.x / 32;
-  const uint32_t ring = static_cast<uint32_t>(__cvta_generic_to_shared(memory)) + warp * Decode::kRingBytes;
-  auto* handed = reinterpret_cast<float4*>(memory + kDecodeWarps * Decode::kRingBytes);
-  Decode{params, params.attention, items, ring, present[warp], handed, handed_sums}.run();
+  Decode{params, params.attention, items, memory + warp * Decode::kRingBytes, present[warp], exchange}.run();
 #else
   // A newer GPU under a driver that compiles the PTX of an older one.
   decode_attention_plain<dtype, kKeyWidth <= 128 && kValueWidth <= 128 ? 4 : 8>(params);

@@ -1,5 +1,5 @@
 #pragma once
-#include "kernels/decode_attention/decode_attention_chunks.h"
+#include "kernels/decode_attention/decode_attention_merge.h"
 
 // For every type, width up to 256 and alignment of whole elements, on every GPU; no tensor cores. A thread block of
 // four warps takes four rows of a KV head over one chunk; of every sixteen tokens a warp takes four. A lane has every
@@ -43,7 +43,7 @@ struct PlainDecode {
   const DecodeKernelParams& params;
   const DecodeAttentionParams& p;
   const DecodeItem item;
-  const WarpResults results;
+  WarpResults<kDecodePlainRows>& results;
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
 
@@ -100,7 +100,9 @@ struct PlainDecode {
         for (int c = 0; c < kColumns; ++c) product = fmaf(queries[r][c], keys[t][c], product);
         product = warp_sum(product);
         const bool is_seen = is_there[t] && rows[r].sees(first + t, first_query);
-        weights[t] = is_seen ? decode_logit_log2(p, rows[r], product, first + t) : kMinusInfinity;
+        float logit = product * p.softmax_scale;
+        if (p.soft_cap != 0) logit = p.soft_cap * tanhf(logit / p.soft_cap);
+        weights[t] = is_seen ? logit_log2(rows[r], logit, first + t) : kMinusInfinity;
         highest = fmaxf(highest, weights[t]);
       }
       const float shift = highest == kMinusInfinity ? 0 : highest;
@@ -138,25 +140,38 @@ struct PlainDecode {
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
 #pragma unroll
-      for (int c = 0; c < kColumns; ++c) results.output(warp, r)[32 * c + lane] = outputs[r][c];
-      if (lane == 0) *reinterpret_cast<float2*>(results.sum(warp, r)) = {greatest[r], sums[r]};
+      for (int c = 0; c < kColumns; ++c) results.outputs[warp][(r * kColumns + c) * 32 + lane] = outputs[r][c];
+      if (lane == 0) results.sums[warp][r] = {greatest[r], sums[r]};
     }
   }
 };
 
+/// Whether this is the last chunk of its rows that is done. All threads together, between two barriers.
+__device__ inline bool is_last_chunk(const DecodeKernelParams& params, const DecodeItem& item) {
+  __shared__ bool is_last;
+  if (threadIdx.x == 0) {
+    __threadfence();
+    is_last = arrive_last(params, item, kDecodePlainRows);
+    __threadfence();
+  }
+  __syncthreads();
+  return is_last;
+}
+
 template <Dtype dtype, int kColumns>
 __device__ __noinline__ void decode_attention_plain(const DecodeKernelParams& params) {
   constexpr int kPitch = 32 * kColumns;
-  __shared__ float outputs[kDecodeWarps * kDecodePlainRows * kPitch];
-  __shared__ __align__(8) float sums[kDecodeWarps * kDecodePlainRows * 2];
-  const WarpResults results{outputs, sums, kDecodePlainRows, kPitch};
+  __shared__ float outputs[kDecodeWarps][kDecodePlainRows * kPitch];
+  __shared__ WarpResults<kDecodePlainRows> results;
+  if (threadIdx.x < kDecodeWarps) results.outputs[threadIdx.x] = outputs[threadIdx.x];
   const DecodeItems<kDecodePlainRows> items(params);
   for (int64_t i = blockIdx.x; i < items.count(); i += gridDim.x) {
     const DecodeItem item = items[i];
     PlainDecode<dtype, kColumns>{params, params.attention, item, results}.run();
     __syncthreads();
-    store_item(params, item, results);
+    store_rows<kDecodePlainRows, kPitch>(params, item, 0, results);
     __syncthreads();
+    if (item.num_chunks > 1 && is_last_chunk(params, item)) merge_rows(params, item);
   }
 }
 

@@ -3,9 +3,6 @@
 
 namespace kv {
 
-/// Tokens that a warp multiplies at once: the rows of a product of the tensor cores.
-constexpr int kDecodeTokens = 16;
-
 /// Shared memory that a thread block can have on a GPU, 90 for one of 9.0.
 KV_DEVICE constexpr int most_shared_bytes(int compute_capability) {
   switch (compute_capability) {
@@ -22,25 +19,24 @@ KV_DEVICE constexpr int most_shared_bytes(int compute_capability) {
 }
 
 /// The shared memory of a thread block: for each warp the tiles of keys and values that it has under way, in rows of
-/// whole 128-byte pieces, and what the warps but the first hand to it at the end of an item.
+/// whole 128-byte pieces.
 template <int kKeyWidth, int kValueWidth>
 struct DecodeMemory {
   static constexpr int kKeyRowBytes = (kKeyWidth + 63) / 64 * 128;
   static constexpr int kValueRowBytes = (kValueWidth + 63) / 64 * 128;
-  static constexpr int kKeyBytes = kDecodeTokens * kKeyRowBytes;
-  static constexpr int kStageBytes = kKeyBytes + kDecodeTokens * kValueRowBytes;
-  static constexpr int kHandedBytes = (kDecodeWarps - 1) * kValueWidth * 32;
+  /// Tokens that a warp takes at once: of narrow heads twice the rows of a product of the tensor cores.
+  static constexpr int kTokens = kKeyRowBytes + kValueRowBytes > 256 ? 16 : 32;
+  static constexpr int kKeyBytes = kTokens * kKeyRowBytes;
+  static constexpr int kStageBytes = kKeyBytes + kTokens * kValueRowBytes;
 
-  /// Two where there is room for no more.
+  /// Two where there is room for no more, and of narrow heads: then more thread blocks fit, which hide more of the work
+  /// between the copies than a longer ring.
   static KV_DEVICE constexpr int stages(int compute_capability) {
-    // Of narrow heads more thread blocks fit, which hide more of the work between the copies than a longer ring.
-    constexpr int wanted = kStageBytes > 4096 ? 3 : 4;
-    return kDecodeWarps * wanted * kStageBytes + kHandedBytes + kElsewhereBytes <= most_shared_bytes(compute_capability)
-               ? wanted
-               : 2;
+    constexpr int wanted = kTokens == 32 ? 2 : 3;
+    return kDecodeWarps * wanted * kStageBytes + kElsewhereBytes <= most_shared_bytes(compute_capability) ? wanted : 2;
   }
   static KV_DEVICE constexpr int shared_bytes(int compute_capability) {
-    return kDecodeWarps * stages(compute_capability) * kStageBytes + kHandedBytes;
+    return kDecodeWarps * stages(compute_capability) * kStageBytes;
   }
   /// Thread blocks that share the 228 KiB of a multiprocessor with the fastest memory.
   static KV_DEVICE constexpr int blocks_at_once() {

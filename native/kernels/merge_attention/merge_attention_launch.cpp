@@ -11,7 +11,7 @@ namespace kv {
 void run_merge_attention(const MergeAttentionParams& params, Stream& stream) {
   if (params.num_rows == 0) return;
   if (dynamic_cast<HostStream*>(&stream) != nullptr) {
-    return launch_on_threads("merge_attention", std::make_unique<MergeAttentionHost>(params), stream);
+    return launch_on_threads("merge_attention", std::make_shared<MergeAttentionHost>(params), stream);
   }
   constexpr int64_t most_thread_blocks = 65536;
   stream.launch({.name = "merge_attention",

@@ -26,6 +26,18 @@ __device__ inline void arrive_expecting(uint32_t barrier, int num_bytes) {
                : "memory");
 }
 
+/// Whether wait_for() would return at once.
+__device__ inline bool is_over(uint32_t barrier, int parity) {
+  uint32_t result;
+  asm volatile(
+      "{\n.reg .pred done;\n"
+      "mbarrier.test_wait.parity.acquire.cta.shared::cta.b64 done, [%1], %2;\nselp.u32 %0, 1, 0, done;\n}"
+      : "=r"(result)
+      : "r"(barrier), "r"(parity)
+      : "memory");
+  return result != 0;
+}
+
 __device__ inline void wait_for(uint32_t barrier, int parity) {
   asm volatile(
       "{\n.reg .pred done;\nagain:\n"
@@ -33,6 +45,22 @@ __device__ inline void wait_for(uint32_t barrier, int parity) {
       "@done bra finished;\nbra again;\nfinished:\n}" ::"r"(barrier),
       "r"(parity)
       : "memory");
+}
+
+/// As waiting for one after the other, but only once as long as a look takes.
+__device__ inline void wait_for_both(uint32_t first, int first_parity, uint32_t second, int second_parity) {
+  asm volatile(
+      "{\n.reg .pred first, second;\nagain:\n"
+      "mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 first, [%0], %1;\n"
+      "mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 second, [%2], %3;\n"
+      "and.pred first, first, second;\n@first bra finished;\nbra again;\nfinished:\n}" ::"r"(first),
+      "r"(first_parity), "r"(second), "r"(second_parity)
+      : "memory");
+}
+
+/// Looks only so often: a warp that waits long takes nothing from the others then.
+__device__ inline void wait_patiently_for(uint32_t barrier, int parity, int nanoseconds) {
+  while (!is_over(barrier, parity)) __nanosleep(nanoseconds);
 }
 
 /// Makes ordinary stores to shared memory, barriers among them, visible to the copy engine and the tensor cores.

@@ -185,12 +185,19 @@ void launch_prefill_attention(PrefillKernel kernel, const PrefillAttentionParams
     launch(variant.name, all, num_thread_blocks(all), kMmaLaunchThreads, variant.shared_bytes, stream);
   } else {
     const Variant& variant = *warp_group_variant(params);
-    const WarpGroupKernelParams all{.kernel = kernel_params(params, kWarpGroupRows),
+    const PrefillKernelParams tiles = kernel_params(params, kWarpGroupRows);
+    auto* num_drawn = static_cast<int32_t*>(stream.workspace(sizeof(int32_t)));
+    stream.fill(num_drawn, 0, sizeof(int32_t));
+    const WarpGroupKernelParams all{.kernel = tiles,
                                     .query_map = query_map(params),
                                     .key_map = plane_map(params, params.view.keys, params.key_dim),
                                     .value_map = plane_map(params, params.view.values, params.value_dim),
+                                    .num_drawn = num_drawn,
+                                    .num_items = static_cast<int32_t>(num_thread_blocks(tiles)),
                                     .piece_tokens = piece_tokens(params)};
-    launch(variant.name, all, num_thread_blocks(all.kernel), kWarpGroupThreads, variant.shared_bytes, stream);
+    const int32_t at_once = std::max(stream.properties().num_multiprocessors, 1);
+    const unsigned thread_blocks = static_cast<unsigned>(std::min(all.num_items, at_once));
+    launch(variant.name, all, thread_blocks, kWarpGroupThreads, variant.shared_bytes, stream);
   }
 }
 

@@ -12,7 +12,7 @@ void run_prefill_attention(const PrefillAttentionParams& params, HostVariant var
     return launch_reference<PrefillAttentionParams, prefill_attention_cpu>("prefill_attention", params, stream);
   }
   const AttendChunk attend_chunk = attend_chunk_for(variant, params.cache_dtype);
-  launch_on_threads("prefill_attention", std::make_unique<PrefillAttentionHost>(params, attend_chunk), stream);
+  launch_on_threads("prefill_attention", std::make_shared<PrefillAttentionHost>(params, attend_chunk), stream);
 }
 
 }  // namespace kv

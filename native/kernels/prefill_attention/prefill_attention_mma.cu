@@ -158,17 +158,21 @@ struct MmaPrefill {
       }
       hide_absent(scores, key_tile);
       float rescale[2];
-      softmax.add(scores, scale_log2, rescale);
+      if (softmax.raise(scores, scale_log2, rescale)) {
 #pragma unroll
-      for (int g = 0; g < kOutputGroups; ++g) {
+        for (int g = 0; g < kOutputGroups; ++g) {
 #pragma unroll
-        for (int i = 0; i < 4; ++i) outputs[g][i] *= rescale[i / 2];
+          for (int i = 0; i < 4; ++i) outputs[g][i] *= rescale[i / 2];
+        }
       }
+      softmax.weigh(scores, scale_log2);
       wait_for_copies<1>();
       multiply_values(outputs, scores);
       __syncthreads();
     }
-    store_rows<dtype>(p, tile, warp_row + lane / 4, outputs, softmax, scale_log2);
+    float factor[2];
+    finish_rows(p, tile, warp_row + lane / 4, softmax, factor);
+    store_rows<dtype>(p, tile, warp_row + lane / 4, outputs, factor);
   }
 };
 
@@ -178,12 +182,12 @@ template <Dtype dtype, int kKeyWidth, int kValueWidth>
 __device__ void prefill_attention_mma(const PrefillKernelParams& params) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   extern __shared__ __align__(128) std::byte memory[];
-  const QueryTile tile = find_query_tile<kMmaRows>(params);
+  const QueryTile tile = find_query_tile<kMmaRows>(params, static_cast<int32_t>(blockIdx.x));
   if (tile.num_rows == 0) return;
   MmaPrefill<dtype, kKeyWidth, kValueWidth>{params.attention, tile, memory}.run();
 #else
   // A newer GPU under a driver that compiles the PTX of an older one.
-  plain_tile<kMmaRows>(params);
+  plain_tile<kMmaRows>(params, static_cast<int32_t>(blockIdx.x));
 #endif
 }
 

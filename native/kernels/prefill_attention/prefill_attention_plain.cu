@@ -71,10 +71,10 @@ __device__ __noinline__ void plain_row(const PrefillAttentionParams& p, const Qu
   if (p.log_sum_exp != nullptr && lane == 0) p.log_sum_exp[head_row] = base + logf(denominator);
 }
 
-/// The whole tile of a thread block.
+/// The whole of the tile that is the `index`th.
 template <int kRows>
-__device__ void plain_tile(const PrefillKernelParams& params) {
-  const QueryTile tile = find_query_tile<kRows>(params);
+__device__ void plain_tile(const PrefillKernelParams& params, int32_t index) {
+  const QueryTile tile = find_query_tile<kRows>(params, index);
   const int32_t num_warps = blockDim.x / 32;
   for (int32_t row = threadIdx.x / 32; row < tile.num_rows; row += num_warps) plain_row(params.attention, tile, row);
 }
@@ -82,5 +82,5 @@ __device__ void plain_tile(const PrefillKernelParams& params) {
 }  // namespace kv
 
 extern "C" __global__ void prefill_attention_plain(const __grid_constant__ kv::PrefillKernelParams params) {
-  kv::plain_tile<kv::kPlainRows>(params);
+  kv::plain_tile<kv::kPlainRows>(params, static_cast<int32_t>(blockIdx.x));
 }

@@ -39,15 +39,15 @@ struct QueryTile {
 
 #ifdef __CUDACC__
 
-/// The tile of this thread block; the same in every lane of a warp. A sequence's last tiles come first: they are the
+/// The tile that is the `index`th; the same in every lane of a warp. A sequence's last tiles come first: they are the
 /// longest.
 template <int kRows>
-__device__ QueryTile find_query_tile(const PrefillKernelParams& params) {
+__device__ QueryTile find_query_tile(const PrefillKernelParams& params, int32_t index) {
   const PrefillAttentionParams& p = params.attention;
   const int32_t lane = threadIdx.x % 32;
   const int32_t items_per_section = params.num_tiles * params.heads_per_section;
-  const int32_t item = blockIdx.x % items_per_section;
-  const int32_t section = blockIdx.x / items_per_section;
+  const int32_t item = index % items_per_section;
+  const int32_t section = index / items_per_section;
   const int32_t head = section * params.heads_per_section + item % params.heads_per_section;
   int32_t tile = item / params.heads_per_section;
   for (int32_t first = 0; first < p.batch; first += 32) {

@@ -26,9 +26,11 @@ size_t num_of(const Objects& objects, int device) {
 
 /// The last owner of a context takes all that was made in it along; our code must not count on that.
 void require_empty(int device) {
-  size_t left = num_of(state().allocations, device) + num_of(state().pools, device) + num_of(state().modules, device);
+  size_t left = num_of(state().allocations, device) + num_of(state().pools, device) + num_of(state().modules, device) +
+                num_of(state().graphs, device);
   for (const auto& [_, stream] : state().streams) left += stream->device == device;
   for (const auto& [_, event] : state().events) left += event->device == device;
+  for (const auto& [_, execution] : state().executions) left += execution->graph.device == device;
   if (left > 0)
     complain("a context is released for the last time with " + std::to_string(left) + " objects left in it");
 }

@@ -119,7 +119,7 @@ Result LaunchKernel(Function function, unsigned, unsigned, unsigned, unsigned, u
     // Whole words of the widest alignment, as the driver copies parameters at the call.
     std::vector<std::max_align_t> kept((kernel.params_bytes + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
     std::memcpy(kept.data(), params[0], kernel.params_bytes);
-    enqueue(handle, {.run = [run = kernel.run, kept = std::move(kept)] { run(kept.data()); }});
+    give(handle, [run = kernel.run, kept = std::move(kept)] { run(kept.data()); });
     return kSuccess;
   });
 }

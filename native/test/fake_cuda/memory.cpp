@@ -54,11 +54,12 @@ bool is_pinned(const void* address, size_t bytes) {
 Result queue_copy(DevicePtr to, DevicePtr from, size_t bytes, StreamHandle handle) {
   require_not_freed(to, bytes);
   require_not_freed(from, bytes);
-  enqueue(handle, {.run = [=] {
-            require_usable(to, bytes);
-            require_usable(from, bytes);
-            copy_bytes(to, from, bytes);
-          }});
+  const auto run = [=] {
+    require_usable(to, bytes);
+    require_usable(from, bytes);
+    copy_bytes(to, from, bytes);
+  };
+  give(handle, run, {to, from});
   return kSuccess;
 }
 
@@ -71,8 +72,13 @@ void require_usable(DevicePtr address, size_t bytes) {
 }
 
 void require_not_freed(DevicePtr address, size_t bytes) {
-  const Allocation* allocation = allocation_of(address, bytes);
-  if (allocation == nullptr || allocation->is_freed) complain("work is queued on memory that was freed");
+  allocation_of(address, bytes);
+  if (is_freed(address)) complain("work is queued on memory that was freed");
+}
+
+bool is_freed(DevicePtr address) {
+  const Allocation* allocation = allocation_of(address, 0);
+  return allocation == nullptr || allocation->is_freed;
 }
 
 Result MemGetInfo(size_t* free_bytes, size_t* total_bytes) {
@@ -152,10 +158,11 @@ Result MemFreeAsync(DevicePtr address, StreamHandle handle) {
 Result MemsetD8Async(DevicePtr address, unsigned char value, size_t bytes, StreamHandle handle) {
   return call_in_context([&](Lock&) {
     require_not_freed(address, bytes);
-    enqueue(handle, {.run = [=] {
-              require_usable(address, bytes);
-              std::memset(reinterpret_cast<void*>(address), value, bytes);
-            }});
+    const auto run = [=] {
+      require_usable(address, bytes);
+      std::memset(reinterpret_cast<void*>(address), value, bytes);
+    };
+    give(handle, run, {address});
     return kSuccess;
   });
 }

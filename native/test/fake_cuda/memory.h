@@ -7,5 +7,6 @@ namespace fake {
 void require_usable(DevicePtr address, size_t bytes);
 /// For work that is being queued: complains when the memory was freed before.
 void require_not_freed(DevicePtr address, size_t bytes);
+bool is_freed(DevicePtr address);
 
 }  // namespace fake

@@ -29,9 +29,23 @@ Result charge(int device, size_t bytes) {
   return kSuccess;
 }
 
+std::shared_ptr<Stream>& queue_of(StreamHandle handle) {
+  auto& stream = find(state().streams, handle, "a stream");
+  if (stream->captured != nullptr) complain("a stream is waited for, asked, or given memory while it is captured");
+  return stream;
+}
+
+void give(StreamHandle handle, std::function<void()> run, std::initializer_list<DevicePtr> memory) {
+  const auto& stream = find(state().streams, handle, "a stream");
+  if (stream->captured == nullptr) return enqueue(handle, {.run = std::move(run)});
+  auto& [device, nodes, used] = *stream->captured;
+  nodes.push_back(std::move(run));
+  used.insert(used.end(), memory);
+}
+
 void enqueue(StreamHandle handle, Task task) {
   start_worker();
-  const auto& stream = find(state().streams, handle, "a stream");
+  const auto& stream = queue_of(handle);
   if (stream->tasks.empty()) state().working.push_back(stream);
   stream->tasks.push_back(std::move(task));
   state().changed.notify_all();
@@ -46,6 +60,7 @@ void abandon_work() {
   }
   state().working.clear();
   for (const auto& [_, event] : state().events) event->num_reached = event->num_records;
+  for (const auto& [_, execution] : state().executions) execution->num_done = execution->num_launched;
   state().changed.notify_all();
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <initializer_list>
 #include <list>
 #include <map>
 #include <memory>
@@ -38,11 +39,26 @@ struct Task {
   bool frees = false;
 };
 
+/// What a stream was given while it was captured: what it runs, in order.
+struct Graph {
+  int device;
+  std::vector<std::function<void()>> nodes;
+  std::vector<DevicePtr> memory;  // of fills and copies, whose addresses the driver looks at
+};
+
+/// A graph that can be launched; each launch waits for the one before.
+struct GraphExecution {
+  Graph graph;
+  uint64_t num_launched = 0;
+  uint64_t num_done = 0;
+};
+
 struct Stream {
   explicit Stream(int made_on) : device(made_on) {}
 
   int device;
   std::deque<Task> tasks;
+  std::shared_ptr<Graph> captured;  // null unless the stream is being captured
 };
 
 struct Event {
@@ -71,6 +87,8 @@ struct State {
   std::map<EventHandle, std::shared_ptr<Event>> events;
   std::map<Pool, Thing> pools;
   std::map<Module, Thing> modules;
+  std::map<GraphHandle, Graph> graphs;
+  std::map<GraphExec, std::shared_ptr<GraphExecution>> executions;
   std::list<std::shared_ptr<Stream>> working;  // streams with tasks, also those that were destroyed meanwhile
   size_t used_bytes[kMaxDevices] = {};
   int num_retained[kMaxDevices] = {};  // of each device's primary context
@@ -105,7 +123,12 @@ size_t bytes_of_device();
 /// Charges a device; out of memory when it has not as many bytes left.
 Result charge(int device, size_t bytes);
 
+/// Queues what can be captured, or captures it, with the memory that it fills or copies.
+void give(StreamHandle handle, std::function<void()> run, std::initializer_list<DevicePtr> memory = {});
+/// Queues what cannot be captured: complains while the stream is.
 void enqueue(StreamHandle handle, Task task);
+/// A stream that is not being captured; complains about another.
+std::shared_ptr<Stream>& queue_of(StreamHandle handle);
 /// Drops all queued work, except what frees.
 void abandon_work();
 /// Waits until a device has no work left.

@@ -26,14 +26,14 @@ Result StreamDestroy(StreamHandle handle) {
 
 Result StreamSynchronize(StreamHandle handle) {
   return call([&](Lock& lock) {
-    const auto stream = find(state().streams, handle, kNoStream);
+    const auto stream = queue_of(handle);
     state().changed.wait(lock, [&] { return stream->tasks.empty(); });
     return kSuccess;
   });
 }
 
 Result StreamQuery(StreamHandle handle) {
-  return call([&](Lock&) { return find(state().streams, handle, kNoStream)->tasks.empty() ? kSuccess : kNotReady; });
+  return call([&](Lock&) { return queue_of(handle)->tasks.empty() ? kSuccess : kNotReady; });
 }
 
 Result StreamWaitEvent(StreamHandle handle, EventHandle event_handle, unsigned) {

@@ -1,7 +1,15 @@
-import { type DeviceHandle, type DeviceProperties, DisposedError, type MemoryInfo, native } from "@kv/native";
+import {
+  type DeviceHandle,
+  type DeviceProperties,
+  DisposedError,
+  InvalidArgumentError,
+  type MemoryInfo,
+  native,
+} from "@kv/native";
 import type { Purpose, VramTracker } from "@kv/vram-tracker";
 import { DeviceEvent } from "./device-event.ts";
 import { DeviceMemory } from "./device-memory.ts";
+import { Graph } from "./graph.ts";
 import { catchLeak, wasDisposed } from "./leak-net.ts";
 import { PinnedMemory } from "./pinned-memory.ts";
 import { StagingBuffers } from "./staging-buffers.ts";
@@ -108,6 +116,26 @@ export class Device implements Disposable {
     return new DeviceEvent(native().createEvent(this.handle, options.timing ?? true));
   }
 
+  /**
+   * Runs `work` and captures in a graph, instead of doing it, what it gives to the stream, the device's default one
+   * unless given: kernels, fills, and copies inside the device and to and from pinned memory. What a call works out on
+   * the JavaScript side, such as a position that is a number, stays as it was in the capture. Work of other streams is
+   * done as ever.
+   * @throws CaptureError for what a graph cannot hold: allocating, waiting, events, JavaScript's memory, another capture
+   * or replay on this stream; InvalidArgumentError if `work` is async; what `work` throws. There is no graph then, and
+   * nothing of what was captured is done.
+   */
+  capture(work: (stream: Stream) => void, stream: Stream = this.defaultStream): Graph {
+    this.handle; // throws once it is disposed
+    const capture = native().beginCapture(stream.handle);
+    try {
+      requireSync(work(stream));
+      return new Graph(native().endCapture(capture), stream);
+    } finally {
+      native().release(capture);
+    }
+  }
+
   /** Gives the driver back what the pool holds free beyond `keepBytes`. */
   trimPool(keepBytes = 0): void {
     native().trimPool(this.handle, keepBytes);
@@ -142,4 +170,12 @@ export class Device implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** What comes after the first `await` would be done and not captured. */
+function requireSync(returned: unknown): void {
+  if (typeof (returned as PromiseLike<unknown> | undefined)?.then !== "function") return;
+  // This error is the one to see, not what becomes of the promise.
+  Promise.resolve(returned).catch(() => {});
+  throw new InvalidArgumentError("work: is async; a graph captures only what is queued before it returns", "work");
 }

@@ -1,5 +1,6 @@
 export {
   AddonNotFoundError,
+  CaptureError,
   CudaError,
   type CudaProbe,
   DeviceNotFoundError,
@@ -15,6 +16,7 @@ export {
 export { type AllocateOptions, Device } from "./device.ts";
 export { DeviceEvent } from "./device-event.ts";
 export { DeviceMemory } from "./device-memory.ts";
+export { Graph } from "./graph.ts";
 export { type HostBytes, MemoryRegion } from "./memory-region.ts";
 export { MemorySlice } from "./memory-slice.ts";
 export { availableDevices, listDevices, type OpenDeviceOptions, openDevice, probeCuda } from "./open-device.ts";

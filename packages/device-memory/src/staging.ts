@@ -1,5 +1,5 @@
 import { setImmediate as turnOfEventLoop } from "node:timers/promises";
-import { InvalidArgumentError, native } from "@kv/native";
+import { CaptureError, InvalidArgumentError, native } from "@kv/native";
 import type { HostBytes, MemoryRegion } from "./memory-region.ts";
 import type { PinnedMemory } from "./pinned-memory.ts";
 import { PIECE_BYTES } from "./staging-buffers.ts";
@@ -17,6 +17,8 @@ interface Piece {
 }
 
 export async function copyFromHostStaged(to: MemoryRegion, source: HostBytes, stream: Stream): Promise<void> {
+  // What comes after the first await would be done behind the capture.
+  if (stream.isCapturing) throw new CaptureError("copyFromHost");
   await eachPiece(to, async (piece, buffer) => {
     buffer.bytes.set(bytesOf(source, piece));
     native().copy(to.handle, to.offsetBytes + piece.start, buffer.handle, 0, piece.length, stream.handle);
@@ -30,6 +32,7 @@ export async function copyFromHostStaged(to: MemoryRegion, source: HostBytes, st
  * JavaScript thread never waits for that work.
  */
 export async function copyToHostInPieces(from: MemoryRegion, target: HostBytes, stream: Stream): Promise<void> {
+  if (stream.isCapturing) throw new CaptureError("copyToHost");
   let start = 0;
   while (start < from.sizeBytes) {
     if (start > 0) await turnOfEventLoop();

@@ -32,6 +32,11 @@ export class Stream implements Disposable {
     return native().isIdle(this.handle);
   }
 
+  /** Whether `Device.capture` is keeping what it is given for a graph. To wait, or to record an event, is a CaptureError then. */
+  get isCapturing(): boolean {
+    return native().isCapturing(this.handle);
+  }
+
   /** Marks this point of the stream in an event: a new one, or one to use again. */
   record(event?: DeviceEvent): DeviceEvent {
     const handle = this.handle;

@@ -27,7 +27,7 @@ describe.skipIf(missing !== "")(`Device ${inject("device")} ${missing}`, () => {
     test.each([1, 7, 256, 4096, 5 * MEBIBYTE + 3])("gives %i bytes of zeroes", (sizeBytes) => {
       using memory = device.allocate(sizeBytes);
       expect(memory.sizeBytes).toBe(sizeBytes);
-      expect(readBytes(memory)).toEqual(new Uint8Array(sizeBytes));
+      expect(Buffer.compare(readBytes(memory), new Uint8Array(sizeBytes))).toBe(0);
     });
 
     test.each([1, 256, 512, 4096, 2 * MEBIBYTE])("aligns to %i", (alignment) => {
@@ -46,7 +46,7 @@ describe.skipIf(missing !== "")(`Device ${inject("device")} ${missing}`, () => {
 
     test("takes plain memory too", () => {
       using memory = device.allocate(MEBIBYTE, { kind: "plain" });
-      expect(readBytes(memory)).toEqual(new Uint8Array(MEBIBYTE));
+      expect(Buffer.compare(readBytes(memory), new Uint8Array(MEBIBYTE))).toBe(0);
     });
 
     test("out of memory names wanted, free and total, and changes nothing", () => {
@@ -314,13 +314,16 @@ describe.skipIf(missing !== "")(`Device ${inject("device")} ${missing}`, () => {
   });
 
   test(`${NUM_CYCLES} allocations hold memory flat`, () => {
-    const cycle = (): void => device.allocate(4096, { zero: false }).dispose();
-    for (let i = 0; i < NUM_CYCLES / 20; i++) cycle();
+    const cycles = (): void => {
+      for (let i = 0; i < NUM_CYCLES; i++) device.allocate(4096, { zero: false }).dispose();
+      device.defaultStream.synchronizeSync();
+    };
+    // V8 grows its young generation to up to 200 MiB for garbage made at this rate, and keeps it: a leak grows on.
+    cycles();
     const before = process.memoryUsage.rss();
     const freeBefore = device.memoryInfo().freeBytes;
-    for (let i = 0; i < NUM_CYCLES; i++) cycle();
-    device.defaultStream.synchronizeSync();
-    expect(process.memoryUsage.rss() - before).toBeLessThan(64 * MEBIBYTE);
+    cycles();
+    expect(process.memoryUsage.rss() - before).toBeLessThan(32 * MEBIBYTE);
     if (device.kind === "cuda") expect(freeBefore - device.memoryInfo().freeBytes).toBeLessThan(64 * MEBIBYTE);
   });
 });

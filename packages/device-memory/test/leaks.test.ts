@@ -16,9 +16,11 @@ describe("what is never disposed", () => {
     tracker.on("leaked", (record) => leaked.push(record.purpose));
     process.on("warning", (warning) => warnings.push(warning));
     forget(device, tracker);
-    await until(() => tracker.allocationCount === 0 && warnings.length > 0);
+    const isReported = (what: string): boolean => warnings.some(({ message }) => message.includes(what));
+    await until(() => tracker.allocationCount === 0 && isReported("12345 bytes") && isReported("a graph of host"));
     process.removeAllListeners("warning");
     expect(leaked).toEqual(["kv_cache"]);
+    expect(isReported("a graph of host was collected without dispose()")).toBe(true);
     const warning = warnings.find((each) => each.message.includes("12345 bytes of kv_cache"));
     expect(warning).toMatchObject({ name: "KvLeakWarning", code: "KV_LEAK" });
     expect(warning?.detail).toContain("leaks.test.ts");
@@ -41,6 +43,7 @@ describe("what is never disposed", () => {
 
 function forget(device: Device, tracker: VramTracker): void {
   device.allocate(12_345, { tracker, purpose: "kv_cache" });
+  device.capture(() => {});
 }
 
 function useAndDispose(device: Device, registry: FinalizationRegistry<undefined>): void {

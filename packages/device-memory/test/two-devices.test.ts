@@ -54,6 +54,27 @@ test("memory of different kinds of device is copied by transfer, and by nothing 
   expect(Buffer.compare(found, bytes)).toBe(0);
 });
 
+test("work of a stream takes memory of its own GPU, copies those of another too", () => {
+  using first = openDevice("cuda:0");
+  using second = openDevice("cuda:1");
+  using own = first.allocate(1000);
+  using other = second.allocate(1000);
+  using pinned = second.allocatePinned(1000);
+  const { defaultStream } = first;
+  const bytes = randomBytes(1000);
+  const refusal = expect.objectContaining({ code: "INVALID_ARGUMENT", argument: "memory" });
+  expect(() => other.fill(1, defaultStream)).toThrow(refusal);
+  expect(() => other.upload(bytes, defaultStream)).toThrow(refusal);
+  expect(() => other.copyToHostSync(bytes, defaultStream)).toThrow(refusal);
+  pinned.upload(bytes, defaultStream);
+  own.copyFrom(pinned);
+  other.copyFrom(own, defaultStream);
+  defaultStream.synchronizeSync();
+  const found = new Uint8Array(1000);
+  other.copyToHostSync(found);
+  expect(Buffer.compare(found, bytes)).toBe(0);
+});
+
 test("two devices and two threads work at once", async () => {
   const results = ["host", "cuda:0", "host", "cuda:1"].map(
     (device) =>

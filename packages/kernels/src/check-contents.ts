@@ -8,7 +8,8 @@ let isOn = process.env["KV_CHECK_CONTENTS"] === "1";
 /**
  * Has every call look at what its arrays in device memory hold before it is queued, and throw a ContentsError for what
  * does not fit: to find mistakes, since each call then waits for the stream. Off unless KV_CHECK_CONTENTS=1 is in the
- * environment; kernels skip or mask then what does not fit.
+ * environment; kernels skip or mask then what does not fit. Calls that are captured in a graph are not looked at: what the
+ * arrays hold at a replay is not known yet.
  */
 export function checkContents(on: boolean): void {
   isOn = on;
@@ -22,7 +23,7 @@ export function checkTokens(
   numPositions: number,
   stream: Stream,
 ): void {
-  if (!isOn) return;
+  if (!isOn || stream.isCapturing) return;
   const found = numbersOf(slots, stream);
   const taken = new Set<number>();
   for (const [i, slot] of found.entries()) {
@@ -46,7 +47,7 @@ export function checkAttention(
   { batch, maxBlocks, ...others }: DecodeAttentionDescription | PrefillAttentionDescription,
   stream: Stream,
 ): void {
-  if (!isOn) return;
+  if (!isOn || stream.isCapturing) return;
   const { sequenceLengths } = input;
   const capacity = maxBlocks * view.tokensPerBlock;
   const lengths = typeof sequenceLengths === "number" ? undefined : numbersOf(sequenceLengths, stream);

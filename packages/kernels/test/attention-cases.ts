@@ -1,5 +1,5 @@
 import type { AttentionDtype } from "@kv/native";
-import { wantedDtypes } from "./cases.ts";
+import { isSmall, wantedDtypes } from "./cases.ts";
 
 /** One row of the matrix of attention: a cache, what is in it, and the options. */
 export interface AttentionCase {
@@ -52,6 +52,7 @@ const BASE: AttentionCase = {
 
 type Changes = Partial<Omit<AttentionCase, "name">>;
 
+const ONE_TO_SIXTEEN = Array.from({ length: 16 }, (_, i) => i + 1);
 const RAGGED = Array.from({ length: 512 }, (_, i) => (i * 7919) % 61);
 const SKEWED = [9000, ...Array.from({ length: 40 }, (_, i) => i)];
 const ALL = { windowTokens: 50, softCap: 15, hasSinks: true, hasAlibi: true };
@@ -76,8 +77,12 @@ const OF_EVERY_DTYPE: readonly Changes[] = [
 
 /** What does not depend on the type. */
 const OF_ONE_DTYPE: readonly Changes[] = [
-  ...[1, 2, 3, 5, 6, 7, 8, 12, 16].map((queryHeadsPerKvHead) => ({ queryHeadsPerKvHead })),
-  ...[1, 2, 5, 8, 16, 32, 64, 128, 256, 512].map((tokensPerBlock) => ({ tokensPerBlock, lengths: [1100, 3, 513] })),
+  ...ONE_TO_SIXTEEN.map((queryHeadsPerKvHead) => ({ queryHeadsPerKvHead })),
+  ...[1, 2, 3, 4, 5, 8, 16, 32, 64, 128, 256, 512].map((tokensPerBlock) => ({
+    tokensPerBlock,
+    lengths: [1100, 3, 513],
+  })),
+  ...[1, 2, 15, 16, 17, 511, 512, 513, 10_000].map((length) => ({ lengths: [length], numKvHeads: 1 })),
   { lengths: [100_000], numKvHeads: 1, queryHeadsPerKvHead: 2, tokensPerBlock: 64 },
   { lengths: [100_000], numKvHeads: 1, queryHeadsPerKvHead: 2, layout: "contiguous", queryLength: 2 },
   { lengths: [0, 0, 0] },
@@ -102,14 +107,33 @@ const OF_ONE_DTYPE: readonly Changes[] = [
   { dtype: "bf16", queryDtype: "fp32", outputDtype: "fp32", ...ALL },
 ];
 
-/** The matrix, or the part that KV_TEST_DTYPES names. */
+const SHORT = { lengths: [1, 70, 0, 33] };
+
+/** A small matrix: one row for each kernel and type, paged and contiguous, one group size, short lengths. */
+const SMALL_OF_EVERY_DTYPE: readonly Changes[] = [
+  SHORT,
+  { layout: "contiguous", axisOrder: "HND", keyDim: 128, valueDim: 128, lengths: [600, 5] },
+  { ...SHORT, keyDim: 80, valueDim: 80 },
+  { ...SHORT, keyDim: 192, valueDim: 128 },
+  { ...SHORT, keyDim: 256, valueDim: 256, numKvHeads: 1 },
+];
+
+const SMALL_OF_ONE_DTYPE: readonly Changes[] = [
+  { ...SHORT, keyDim: 96, valueDim: 96 },
+  { ...SHORT, ...ALL, queryLength: 3 },
+  { ...SHORT, hasMasks: true, queryLength: 16 },
+  { dtype: "bf16", queryDtype: "fp32", outputDtype: "fp32", ...SHORT },
+];
+
+/** The matrix, or the part that KV_TEST_DTYPES names; with KV_TEST_SMALL=1 the small one. */
 export function decodeCases(): AttentionCase[] {
+  const [every, one] = isSmall ? [SMALL_OF_EVERY_DTYPE, SMALL_OF_ONE_DTYPE] : [OF_EVERY_DTYPE, OF_ONE_DTYPE];
   const dtypes = (["fp16", "bf16", "fp32"] as const).filter((dtype) => wantedDtypes().includes(dtype));
   const ofDtypes = dtypes.flatMap((dtype) => {
     const changed = { dtype, queryDtype: dtype, outputDtype: dtype };
-    return OF_EVERY_DTYPE.map((changes) => ({ ...changed, ...changes }));
+    return every.map((changes) => ({ ...changed, ...changes }));
   });
-  const ofOne = dtypes.length === 0 ? [] : OF_ONE_DTYPE;
+  const ofOne = dtypes.length === 0 ? [] : one;
   return [...ofDtypes, ...ofOne].map(attentionCase);
 }
 
@@ -144,11 +168,17 @@ const PREFILL_OF_EVERY_DTYPE: readonly PrefillChanges[] = [
 ];
 
 const PREFILL_OF_ONE_DTYPE: readonly PrefillChanges[] = [
-  ...[1, 2, 7, 8, 16].map((queryHeadsPerKvHead) => ({ queryHeadsPerKvHead, numKvHeads: 1 })),
-  ...[1, 5, 64, 256, 512].map((tokensPerBlock) => ({ tokensPerBlock })),
+  ...ONE_TO_SIXTEEN.map((queryHeadsPerKvHead) => ({ queryHeadsPerKvHead, numKvHeads: 1 })),
+  ...[1, 2, 5, 8, 32, 64, 128, 256, 512].map((tokensPerBlock) => ({ tokensPerBlock })),
   ...[1, 17, 128, 1000].map((windowTokens) => ({ windowTokens })),
   { lengths: [400, 1000], queryLengths: [64, 1], softCap: 3 },
   { lengths: [1500], queryLengths: [40], numKvHeads: 1, tokensPerBlock: 64, queryHeadsPerKvHead: 2 },
+  { lengths: [100_000], queryLengths: [4], numKvHeads: 1, queryHeadsPerKvHead: 2, tokensPerBlock: 64 },
+  { lengths: [1], queryLengths: [1] },
+  {
+    lengths: [3000, ...Array.from({ length: 40 }, (_, i) => i)],
+    queryLengths: [3, ...Array.from({ length: 40 }, (_, i) => i % 7)],
+  },
   // Sequences with no new token, with no token at all, and shorter than their query tokens.
   { lengths: [10, 0, 3, 0, 20], queryLengths: [0, 0, 7, 4, 20] },
   {
@@ -161,14 +191,33 @@ const PREFILL_OF_ONE_DTYPE: readonly PrefillChanges[] = [
   { dtype: "bf16", queryDtype: "fp32", outputDtype: "fp16", softmaxScale: 0.3 },
 ];
 
-/** The matrix of prefill, or the part that KV_TEST_DTYPES names. */
+const SMALL_PREFILL_OF_EVERY_DTYPE: readonly PrefillChanges[] = [
+  {},
+  { layout: "contiguous", axisOrder: "HND", keyDim: 128, valueDim: 128 },
+  { keyDim: 80, valueDim: 80, numKvHeads: 1 },
+  { keyDim: 192, valueDim: 128, numKvHeads: 1 },
+  { keyDim: 256, valueDim: 256, numKvHeads: 1 },
+];
+
+const SMALL_PREFILL_OF_ONE_DTYPE: readonly PrefillChanges[] = [
+  { keyDim: 96, valueDim: 96 },
+  { windowTokens: 33, softCap: 10, hasSinks: true },
+  { queryDtype: "fp32", outputDtype: "fp32" },
+];
+
+/** The matrix of prefill, or the part that KV_TEST_DTYPES names; with KV_TEST_SMALL=1 the small one. */
 export function prefillCases(): PrefillCase[] {
-  const base = { lengths: [1, 50, 33, 270], queryLengths: [1, 50, 20, 9] };
+  const [every, one] = isSmall
+    ? [SMALL_PREFILL_OF_EVERY_DTYPE, SMALL_PREFILL_OF_ONE_DTYPE]
+    : [PREFILL_OF_EVERY_DTYPE, PREFILL_OF_ONE_DTYPE];
+  const base = isSmall
+    ? { lengths: [1, 20, 90], queryLengths: [1, 20, 9] }
+    : { lengths: [1, 50, 33, 270], queryLengths: [1, 50, 20, 9] };
   const dtypes = (["fp16", "bf16", "fp32"] as const).filter((dtype) => wantedDtypes().includes(dtype));
   const ofDtypes = dtypes.flatMap((dtype) =>
-    PREFILL_OF_EVERY_DTYPE.map((changes) => ({ dtype, queryDtype: dtype, outputDtype: dtype, ...changes })),
+    every.map((changes) => ({ dtype, queryDtype: dtype, outputDtype: dtype, ...changes })),
   );
-  const all: PrefillChanges[] = [...ofDtypes, ...(dtypes.length === 0 ? [] : PREFILL_OF_ONE_DTYPE)];
+  const all: PrefillChanges[] = [...ofDtypes, ...(dtypes.length === 0 ? [] : one)];
   return all.map(({ queryLengths = base.queryLengths, ...changes }) => {
     const { name, ...rest } = attentionCase({ lengths: base.lengths, ...changes });
     return { ...rest, queryLengths, name: `${name}, queryLengths ${textOf(queryLengths)}` };

@@ -4,6 +4,7 @@ import { type DecodeAttentionInput, DtypeError, decodeAttention, KvView, ShapeEr
 import { AttentionBatch } from "./attention-batch.ts";
 import { type AttentionCase, attentionCase, decodeCases } from "./attention-cases.ts";
 import { type AttentionAnswer, allowedError, attend, seenBy } from "./attention-oracle.ts";
+import { isSmall } from "./cases.ts";
 import { decode, encode, unitRoundoff } from "./elements.ts";
 import { contents, requireNear } from "./near.ts";
 
@@ -27,7 +28,7 @@ describe.skipIf(missing !== "")(`decode attention on ${inject("device")} ${missi
     expect(Buffer.from(again.logSumExp).equals(found.logSumExp)).toBe(true);
   });
 
-  test.each(independentCases())("a sequence's bits do not depend on the batch: $name", (testCase) => {
+  test.skipIf(isSmall).each(independentCases())("a sequence's bits do not depend on the batch: $name", (testCase) => {
     using batch = new DecodeBatch(device, testCase);
     const all = batch.run();
     testCase.lengths.forEach((_, sequence) => {
@@ -132,20 +133,23 @@ describe.skipIf(missing !== "")(`decode attention on ${inject("device")} ${missi
     expect(() => decodeAttention(many.cache.view, manyInput)).toThrow(DisposedError);
   });
 
-  test.runIf(inject("device") === "host")("every way of the host's is what the oracle says", () => {
-    using batch = new DecodeBatch(device, attentionCase({ queryLength: 3, hasSinks: true, lengths: [500, 3, 70] }));
-    const runs = HOST_VARIANTS.map((hostVariant) => {
-      try {
-        const found = batch.run({ hostVariant });
-        batch.check(found);
-        return Buffer.from(found.output).toString("hex");
-      } catch (error) {
-        if (error instanceof InvalidArgumentError && error.argument === "hostVariant") return undefined;
-        throw error;
-      }
+  // Not a test elsewhere: it would count as skipped on every GPU.
+  if (inject("device") === "host") {
+    test("every way of the host's is what the oracle says", () => {
+      using batch = new DecodeBatch(device, attentionCase({ queryLength: 3, hasSinks: true, lengths: [500, 3, 70] }));
+      const runs = HOST_VARIANTS.map((hostVariant) => {
+        try {
+          const found = batch.run({ hostVariant });
+          batch.check(found);
+          return Buffer.from(found.output).toString("hex");
+        } catch (error) {
+          if (error instanceof InvalidArgumentError && error.argument === "hostVariant") return undefined;
+          throw error;
+        }
+      });
+      expect(runs.slice(0, 3).every((each) => each !== undefined)).toBe(true);
     });
-    expect(runs.slice(0, 3).every((each) => each !== undefined)).toBe(true);
-  });
+  }
 });
 
 interface Results {

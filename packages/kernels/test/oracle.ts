@@ -8,10 +8,13 @@ export interface PlaneShape {
   readonly headBytes: number;
 }
 
-export function emptyPlane(shape: PlaneShape): Plane {
+/** Every byte of a plane that nobody has written: not a number in any type. */
+export const POISON_BYTE = 0xff;
+
+export function poisonedPlane(shape: PlaneShape): Plane {
   return Array.from({ length: shape.numBlocks }, () =>
     Array.from({ length: shape.tokensPerBlock }, () =>
-      Array.from({ length: shape.numKvHeads }, () => new Uint8Array(shape.headBytes)),
+      Array.from({ length: shape.numKvHeads }, () => new Uint8Array(shape.headBytes).fill(POISON_BYTE)),
     ),
   );
 }

@@ -4,6 +4,7 @@ import { type PrefillAttentionInput, prefillAttention, ShapeError } from "../src
 import { AttentionBatch } from "./attention-batch.ts";
 import { attentionCase, type PrefillCase, prefillCases } from "./attention-cases.ts";
 import { allowedError, attend, seenBy } from "./attention-oracle.ts";
+import { isSmall } from "./cases.ts";
 import { decode, encode, unitRoundoff } from "./elements.ts";
 import { contents, requireNear } from "./near.ts";
 
@@ -23,7 +24,7 @@ describe.skipIf(missing !== "")(`prefill attention on ${inject("device")} ${miss
     expect(batch.run()).toEqual(found);
   });
 
-  test("a sequence's bits do not depend on the batch", () => {
+  test.skipIf(isSmall)("a sequence's bits do not depend on the batch", () => {
     const testCase = { ...attentionCase({ lengths: [600, 70, 5, 333] }), queryLengths: [600, 20, 5, 100] };
     using batch = new PrefillBatch(device, testCase);
     const all = batch.run();
@@ -33,7 +34,7 @@ describe.skipIf(missing !== "")(`prefill attention on ${inject("device")} ${miss
     });
   });
 
-  test("the bits of a token do not depend on how many before it were prefilled earlier", () => {
+  test.skipIf(isSmall)("the bits of a token do not depend on how many before it were prefilled earlier", () => {
     using fresh = new PrefillBatch(device, { ...attentionCase({ lengths: [700] }), queryLengths: [700] });
     const whole = fresh.run();
     for (const reused of [1, 15, 16, 37, 256, 500, 699]) {
@@ -41,6 +42,18 @@ describe.skipIf(missing !== "")(`prefill attention on ${inject("device")} ${miss
       const bytesPerToken = whole.output.length / 700;
       expect(Buffer.from(after.output).equals(whole.output.subarray(reused * bytesPerToken))).toBe(true);
     }
+  });
+
+  test("takes no tokens, of sequences and of none", () => {
+    using batch = new PrefillBatch(device, { ...attentionCase({ lengths: [40, 0] }), queryLengths: [10, 0] });
+    const { output, logSumExp, ...input } = batch.input();
+    const none = { query: output.slice(0, 0), output: output.slice(0, 0), logSumExp: logSumExp.slice(0, 0) };
+    const offsets = batch.cache.upload(Int32Array.of(0, 0, 0));
+    prefillAttention(batch.cache.view, { ...input, ...none, queryOffsets: offsets });
+    const { sequenceLengths, blockTables, ...others } = input;
+    const noSequence = { sequenceLengths: offsets.slice(0, 0), blockTables: offsets.slice(0, 0) };
+    prefillAttention(batch.cache.view, { ...others, ...none, ...noSequence, queryOffsets: offsets.slice(0, 4) });
+    expect(contents(output).every((byte) => byte === 0xff)).toBe(true);
   });
 
   test("leaves rows of no sequence as they are, and offsets past the end count as the end", () => {

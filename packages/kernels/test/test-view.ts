@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Device, DeviceMemory } from "@kv/device-memory";
 import { KvView, type PlaneLayout } from "../src/index.ts";
 import { type KernelCase, packedStrides } from "./cases.ts";
-import { emptyPlane, type Plane, type PlaneShape } from "./oracle.ts";
+import { type Plane, type PlaneShape, POISON_BYTE, poisonedPlane } from "./oracle.ts";
 
 // Bytes around each plane that no kernel may touch.
 const GUARD_BYTES = 256;
@@ -28,9 +28,9 @@ export class TestPlane implements Disposable {
     this.memory = device.allocate(sizeBytes + 2 * GUARD_BYTES);
     this.memory.fill(GUARD_VALUE);
     const memory = this.memory.slice(GUARD_BYTES, sizeBytes);
-    memory.zero();
+    memory.fill(POISON_BYTE);
     this.shape = { ...testCase, headBytes };
-    this.wanted = emptyPlane(this.shape);
+    this.wanted = poisonedPlane(this.shape);
     this.layout = { ...strides, memory, headDim };
   }
 
@@ -41,7 +41,7 @@ export class TestPlane implements Disposable {
     const guards = [...bytes.subarray(0, GUARD_BYTES), ...bytes.subarray(-GUARD_BYTES)];
     if (guards.some((byte) => byte !== GUARD_VALUE)) throw new Error("written outside the plane");
     const { blockStrideBytes, tokenStrideBytes, headStrideBytes } = this.layout;
-    const plane = emptyPlane(this.shape);
+    const plane = poisonedPlane(this.shape);
     plane.forEach((tokens, block) => {
       tokens.forEach((heads, token) => {
         heads.forEach((head, h) => {

@@ -1,0 +1,56 @@
+# The architectures that KV_CUDA_ARCHS stands for, as nvcc names them.
+set(KV_KNOWN_CUDA_ARCHS 75 80 86 89 90a 100 120)
+
+# Sets `archs` to what machine code is made for: `wanted` is all, native (the GPUs of this machine) or a list such as
+# 90a;100. The driver compiles the PTX for every other GPU.
+function(kv_cuda_archs wanted archs)
+  set(chosen "")
+  if(wanted STREQUAL "all")
+    set(chosen ${KV_KNOWN_CUDA_ARCHS})
+  elseif(wanted STREQUAL "native")
+    kv_capabilities_of_this_machine(capabilities)
+    foreach(capability IN LISTS capabilities)
+      kv_arch_for_capability(${capability} arch)
+      list(APPEND chosen ${arch})
+    endforeach()
+    list(REMOVE_DUPLICATES chosen)
+  else()
+    foreach(arch IN LISTS wanted)
+      if(NOT arch IN_LIST KV_KNOWN_CUDA_ARCHS)
+        message(FATAL_ERROR "KV_CUDA_ARCHS is ${wanted}, and ${arch} is none of ${KV_KNOWN_CUDA_ARCHS}: "
+                            "set it to all, native or some of these")
+      endif()
+      list(APPEND chosen ${arch})
+    endforeach()
+  endif()
+  set(${archs} "${chosen}" PARENT_SCOPE)
+endfunction()
+
+# Compute capabilities without their point, such as 90;86. None without a GPU.
+function(kv_capabilities_of_this_machine capabilities)
+  set(found "")
+  find_program(KV_NVIDIA_SMI nvidia-smi)
+  if(KV_NVIDIA_SMI)
+    execute_process(COMMAND "${KV_NVIDIA_SMI}" --query-gpu=compute_cap --format=csv,noheader
+                    OUTPUT_VARIABLE output RESULT_VARIABLE status ERROR_QUIET)
+    if(status EQUAL 0)
+      string(REGEX MATCHALL "[0-9]+\\.[0-9]+" found "${output}")
+      list(TRANSFORM found REPLACE "\\." "")
+    endif()
+  endif()
+  set(${capabilities} "${found}" PARENT_SCOPE)
+endfunction()
+
+# Machine code runs on later minor versions of its major version; that of 90a on 9.0 alone.
+function(kv_arch_for_capability capability arch)
+  set(best "")
+  math(EXPR major "${capability} / 10")
+  foreach(known IN LISTS KV_KNOWN_CUDA_ARCHS)
+    string(REGEX MATCH "^[0-9]+" number "${known}")
+    math(EXPR known_major "${number} / 10")
+    if(known_major EQUAL major AND NOT number GREATER capability)
+      set(best "${known}")
+    endif()
+  endforeach()
+  set(${arch} "${best}" PARENT_SCOPE)
+endfunction()
