@@ -1,4 +1,5 @@
 import {
+  CaptureError,
   type DeviceEvent,
   type DeviceMemory,
   DisposedError,
@@ -8,6 +9,7 @@ import {
 import { MAX_QUERY_LENGTH } from "@kv/kernels";
 import { type BlockTable, InvalidOptionError, SequenceBatch } from "@kv/paging";
 import type { VramTracker } from "@kv/vram-tracker";
+import { DecodeGraph } from "./decode-graph.ts";
 import type { PagedKVCache } from "./paged-kv-cache.ts";
 import type { PagedSequence } from "./paged-sequence.ts";
 
@@ -63,6 +65,8 @@ export class Batch implements Disposable {
   readonly #positions: Int32Array;
   readonly #sequences: PagedSequence[] = [];
   #numTokens = 0;
+  /** While a decode step is captured: the new tokens of every row. */
+  #capturedLength: number | undefined;
 
   private constructor(cache: PagedKVCache, limits: Required<BatchLimits>, memory: BatchMemory) {
     this.#cache = cache;
@@ -74,7 +78,9 @@ export class Batch implements Disposable {
     const elements = new Int32Array(memory.pinned.bytes.buffer);
     this.#positions = elements.subarray(memory.places.positions, memory.places.positions + limits.maxTokens);
     this.#parts = unitsOf(cache).flatMap((unit, i) => this.#makePart(elements, unit, i));
-    this.#states = memory.places.states.flatMap((at, group) => stateBlocks(cache, elements, group, at));
+    this.#states = memory.places.states.flatMap((at, group) =>
+      stateBlocks(cache, elements, limits.maxSequences, group, at),
+    );
     this.#sent = cache.device.createEvent({ timing: false });
   }
 
@@ -100,14 +106,14 @@ export class Batch implements Disposable {
     }
   }
 
-  /** Sequences of the last `prepare`. */
+  /** Sequences of the last `prepare`; all that there is room for while a decode step is captured. */
   get numSequences(): number {
-    return this.#sequences.length;
+    return this.#capturedLength === undefined ? this.#sequences.length : this.#limits.maxSequences;
   }
 
   /** New tokens of the last `prepare`: of each sequence those that are not written yet. */
   get numTokens(): number {
-    return this.#numTokens;
+    return this.#capturedLength === undefined ? this.#numTokens : this.numSequences * this.#capturedLength;
   }
 
   /** [numSequences] int32: tokens of each sequence, the new ones included. */
@@ -127,6 +133,7 @@ export class Batch implements Disposable {
 
   /** How many new tokens each sequence has, where all have equally many and decode attention takes that many. */
   get uniformQueryLength(): number | undefined {
+    if (this.#capturedLength !== undefined) return this.#capturedLength;
     const [first = 0] = this.#newTokens;
     if (first < 1 || first > MAX_QUERY_LENGTH || first * this.numSequences !== this.#numTokens) return undefined;
     return this.#newTokens.subarray(0, this.numSequences).every((count) => count === first) ? first : undefined;
@@ -142,7 +149,10 @@ export class Batch implements Disposable {
     return this.#slice(this.#part(group, part).blockTables, this.numSequences * this.#limits.maxBlocksPerSequence);
   }
 
-  /** [numSequences] int32: the block, within its buffer, of each sequence's state in a group of recurrent layers. */
+  /**
+   * [numSequences] int32: the block, within its buffer, of each sequence's state in a group of recurrent layers; -1 in
+   * the empty rows of a captured step.
+   */
   stateBlocks(group: number): MemorySlice {
     const start = this.#places.states[group];
     if (start === undefined) throw new RangeError(`layer group ${group} has no states`);
@@ -152,10 +162,11 @@ export class Batch implements Disposable {
   /**
    * Takes the sequences of this step, each with all tokens that are not written yet, and sends what the kernels need. The
    * scrubs and copies that the blocks still need are queued before.
-   * @throws InvalidOptionError when they do not fit the limits, DisposedError
+   * @throws InvalidOptionError when they do not fit the limits, DisposedError, CaptureError
    */
   prepare(sequences: readonly PagedSequence[]): void {
     if (!this.#memory.isAllocated) throw new DisposedError("the batch");
+    this.#requireNoCapture("prepare");
     // The last step's copy may still read the pinned memory.
     this.#sent.synchronizeSync();
     const numTokens = this.#take(sequences);
@@ -170,8 +181,39 @@ export class Batch implements Disposable {
     this.#cache.stream.record(this.#sent);
   }
 
-  /** Says that every layer of the step was appended: the new tokens count as written, and others may reuse them. */
+  /**
+   * Captures a decode step of all sequences that there is room for, each with `queryLength` new tokens: what `work` gives
+   * to the cache's stream, such as `attend` of every layer, on memory for so many tokens. Its replays are for the
+   * sequences of the last `prepare`, whatever their lengths and blocks by then; rows behind these are empty: no tokens
+   * are written for them, and their attention is 0.
+   * @throws InvalidOptionError when so many tokens do not fit the limits; as `Device.capture`
+   */
+  captureDecode(work: () => void, queryLength = 1): DecodeGraph {
+    const { maxTokens, maxSequences } = this.#limits;
+    const most = Math.min(MAX_QUERY_LENGTH, Math.floor(maxTokens / maxSequences));
+    if (!(Number.isInteger(queryLength) && queryLength >= 1 && queryLength <= most)) {
+      throw new InvalidOptionError(
+        "queryLength",
+        queryLength,
+        `1 to ${most} tokens for each of ${maxSequences} sequences`,
+      );
+    }
+    this.#requireNoCapture("captureDecode");
+    const { device, stream } = this.#cache;
+    this.#capturedLength = queryLength;
+    try {
+      return new DecodeGraph(this, device.capture(work, stream), queryLength);
+    } finally {
+      this.#capturedLength = undefined;
+    }
+  }
+
+  /**
+   * Says that every layer of the step was appended: the new tokens count as written, and others may reuse them.
+   * @throws CaptureError
+   */
   commit(): void {
+    this.#requireNoCapture("commit");
     for (const sequence of this.#sequences) {
       if (!sequence.isDisposed) sequence.wrote(sequence.length);
     }
@@ -187,6 +229,11 @@ export class Batch implements Disposable {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** What changes the bookkeeping would be done in the capture and not in a replay. */
+  #requireNoCapture(operation: string): void {
+    if (this.#cache.stream.isCapturing) throw new CaptureError(operation);
   }
 
   /** Notes each sequence's table and how many of its tokens are new; returns how many all have. */
@@ -290,6 +337,8 @@ function batchPlaces(
 
 /** Where a batch's sequences have their states in one layer group. */
 class StateBlocks {
+  #numWritten = 0;
+
   constructor(
     readonly group: number,
     readonly firstBlock: number,
@@ -301,16 +350,20 @@ class StateBlocks {
       const [block = 0] = (sequences[row] as PagedSequence).table.view(this.group);
       this.elements[row] = block - this.firstBlock;
     }
+    this.elements.fill(-1, sequences.length, this.#numWritten);
+    this.#numWritten = sequences.length;
   }
 }
 
 function stateBlocks(
   { blocks }: PagedKVCache,
   elements: Int32Array,
+  maxSequences: number,
   group: number,
   at: number | undefined,
 ): StateBlocks[] {
   if (at === undefined) return [];
   const sizeClass = blocks.groups[group]?.sizeClass ?? 0;
-  return [new StateBlocks(group, blocks.sizes[sizeClass]?.firstBlock ?? 0, elements.subarray(at))];
+  const ofGroup = elements.subarray(at, at + maxSequences).fill(-1);
+  return [new StateBlocks(group, blocks.sizes[sizeClass]?.firstBlock ?? 0, ofGroup)];
 }

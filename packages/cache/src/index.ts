@@ -1,6 +1,7 @@
 export type { AttendInput } from "./attend.ts";
 export { Batch, type BatchLimits } from "./batch.ts";
 export { holdsTokens, type StateBytes, type TokenRow } from "./cache-group.ts";
+export type { DecodeGraph } from "./decode-graph.ts";
 export { CacheFullError, LayerIndexError, LayerKindError } from "./errors.ts";
 export { type AllocateCacheOptions, type CacheAppendInput, KVCache } from "./kv-cache.ts";
 export { KvTensor } from "./kv-tensor.ts";

@@ -6,14 +6,23 @@ import {
   type ResolvedKVCacheConfig,
   validateConfig,
 } from "@kv/config";
-import { type Device, type DeviceMemory, InvalidArgumentError, MemoryRegion, type Stream } from "@kv/device-memory";
+import {
+  type Device,
+  type DeviceMemory,
+  InvalidArgumentError,
+  MemoryRegion,
+  MemorySlice,
+  type Stream,
+} from "@kv/device-memory";
 import {
   append,
   appendAndAttend,
   DtypeError,
   type HostElements,
   KvView,
+  type KvViewLayout,
   MAX_QUERY_LENGTH,
+  type PlaneLayout,
   requireDtype,
   ShapeError,
 } from "@kv/kernels";
@@ -40,6 +49,9 @@ export interface CacheAppendInput<T extends HostElements | MemoryRegion = HostEl
   readonly values: T;
 }
 
+/** The driver takes copies of up to 64 KiB from ordinary memory without waiting for the stream. */
+const MAX_SLOTS_AT_ONCE = 65_536 / Int32Array.BYTES_PER_ELEMENT;
+
 /**
  * A contiguous key/value cache of one sequence: `[layer 0 keys][layer 0 values][layer 1 keys]…`, each
  * [maxContextLength, numKvHeads, headDim]. Zero until written. Memory is given back by `dispose`.
@@ -53,6 +65,7 @@ export class KVCache implements Disposable {
   readonly #shape: readonly [number, number, number];
   readonly #stridesBytes: readonly [number, number, number];
   readonly #views: (KvView | undefined)[];
+  #allLayers: KvView | undefined;
   #position = 0;
 
   private constructor(device: Device, config: ResolvedKVCacheConfig, memory: DeviceMemory) {
@@ -138,6 +151,38 @@ export class KVCache implements Disposable {
   }
 
   /**
+   * As `append`, for all layers in one call, where the keys and values of all of them are there at once:
+   * [numLayers, numTokens, numKvHeads, headDim] each, in memory of the device or pinned. A few tokens take one launch.
+   * @throws CacheFullError, ShapeError, DisposedError; nothing is written then
+   */
+  appendAll({ keys, values }: CacheAppendInput<MemoryRegion>, stream: Stream = this.device.defaultStream): void {
+    const { numLayers, maxContextLength } = this.config;
+    const numTokens = this.#requireRoom(keys.sizeBytes, values.sizeBytes, ["keys", "values"], numLayers);
+    const numSlots = numLayers * numTokens;
+    if (numSlots > MAX_SLOTS_AT_ONCE || numLayers * maxContextLength > 2 ** 31 - 1) {
+      const layerBytes = keys.sizeBytes / numLayers;
+      const ofLayer = (region: MemoryRegion, layer: number) => new MemorySlice(region, layer * layerBytes, layerBytes);
+      for (let layer = 0; layer < numLayers; layer++) {
+        this.append(layer, { keys: ofLayer(keys, layer), values: ofLayer(values, layer) }, stream);
+      }
+      return;
+    }
+    const slotOf = (i: number): number => Math.floor(i / numTokens) * maxContextLength + (i % numTokens);
+    using slots = this.device.allocate(numSlots * Int32Array.BYTES_PER_ELEMENT, {
+      purpose: "intermediate_buffers",
+      description: "slots in all layers",
+      stream,
+      zero: false,
+    });
+    slots.upload(
+      Int32Array.from({ length: numSlots }, (_, i) => this.#position + slotOf(i)),
+      stream,
+    );
+    this.#allLayers ??= this.#makeViewOfAll();
+    append(this.#allLayers, { keys, values, slots }, stream);
+  }
+
+  /**
    * Rotates new tokens of a layer, writes them at the current position, which does not move, and computes their causal
    * attention over all tokens up to them. A prompt or a single token: as many as fit. Queued on `stream`.
    * @throws CacheFullError, ShapeError, DtypeError, InvalidArgumentError, LayerIndexError, DisposedError
@@ -211,8 +256,8 @@ export class KVCache implements Disposable {
   }
 
   /** How many tokens the inputs hold, which must fit. */
-  #requireRoom(keyBytes: number, valueBytes: number, [keys, values] = ["keys", "values"]): number {
-    const tokenBytes = this.#stridesBytes[0];
+  #requireRoom(keyBytes: number, valueBytes: number, [keys, values] = ["keys", "values"], numLayers = 1): number {
+    const tokenBytes = numLayers * this.#stridesBytes[0];
     const numTokens = keyBytes / tokenBytes;
     if (!Number.isInteger(numTokens) || numTokens === 0) {
       throw new ShapeError(keys, `one or more tokens of ${tokenBytes} bytes`, `${keyBytes} bytes`);
@@ -238,17 +283,31 @@ export class KVCache implements Disposable {
   }
 
   #makeView(layer: number): KvView {
+    return this.#viewOf(this.keys(layer), this.values(layer), { numBlocks: 1, blockStrideBytes: 0 });
+  }
+
+  /** All layers, each of them a block. */
+  #makeViewOfAll(): KvView {
+    const half = this.layerStrideBytes / 2;
+    const blocks = { numBlocks: this.config.numLayers, blockStrideBytes: this.layerStrideBytes };
+    return this.#viewOf(this.memory.slice(0, this.sizeBytes - half), this.memory.slice(half), blocks);
+  }
+
+  #viewOf(
+    keys: MemoryRegion,
+    values: MemoryRegion,
+    { numBlocks, blockStrideBytes }: Pick<KvViewLayout, "numBlocks"> & Pick<PlaneLayout, "blockStrideBytes">,
+  ): KvView {
     const { dtype, numKvHeads, maxContextLength, headDim } = this.config;
     const [tokenStrideBytes, headStrideBytes] = this.#stridesBytes;
     const plane = (memory: MemoryRegion) => ({
       memory,
-      blockStrideBytes: 0,
+      blockStrideBytes,
       tokenStrideBytes,
       headStrideBytes,
       headDim,
     });
-    const keys = plane(this.keys(layer));
-    const values = plane(this.values(layer));
-    return new KvView({ keys, values, dtype, numKvHeads, tokensPerBlock: maxContextLength, numBlocks: 1 });
+    const planes = { keys: plane(keys), values: plane(values) };
+    return new KvView({ ...planes, dtype, numKvHeads, tokensPerBlock: maxContextLength, numBlocks });
   }
 }

@@ -144,6 +144,48 @@ describe.skipIf(missing !== "")(`KVCache on ${inject("device")} ${missing}`, () 
       expectEqual(cache, model);
     });
 
+    test.each([
+      ["few tokens", 16, [1, 3, 1]],
+      ["more than one launch takes", 6000, [2, 5600, 1]],
+    ])("to all layers at once: %s", (_, maxContextLength, counts) => {
+      const all = { ...config, maxContextLength };
+      using cache = KVCache.allocate(device, all);
+      const model = new ArrayModel(all);
+      for (const numTokens of counts) {
+        const layers = Array.from({ length: config.numLayers }, () => {
+          return { keys: randomTokens(all, numTokens), values: randomTokens(all, numTokens) };
+        });
+        using keys = device.allocate(layers.reduce((sum, layer) => sum + layer.keys.byteLength, 0));
+        using values = device.allocate(keys.sizeBytes);
+        keys.upload(Buffer.concat(layers.map((layer) => bytesOf(layer.keys))));
+        values.upload(Buffer.concat(layers.map((layer) => bytesOf(layer.values))));
+        cache.appendAll({ keys, values });
+        layers.forEach((layer, i) => {
+          model.append(i, layer.keys, layer.values);
+        });
+        cache.advancePosition(numTokens);
+        model.position += numTokens;
+      }
+      expectEqual(cache, model);
+    });
+
+    test("to all layers refuses what does not fit, and writes nothing", () => {
+      using cache = KVCache.allocate(device, config);
+      cache.advancePosition(15);
+      const one = randomTokens(config, 1).byteLength;
+      using three = device.allocate(3 * one);
+      using six = device.allocate(6 * one);
+      three.fill(1);
+      six.fill(1);
+      expect(() => cache.appendAll({ keys: six, values: six })).toThrow(CacheFullError);
+      expect(() => cache.appendAll({ keys: three, values: six })).toThrow(ShapeError);
+      const four = six.slice(0, 4 * one);
+      expect(() => cache.appendAll({ keys: four, values: four })).toThrow(ShapeError);
+      expectEqual(cache, new ArrayModel(config));
+      cache.dispose();
+      expect(() => cache.appendAll({ keys: three, values: three })).toThrow(DisposedError);
+    });
+
     test("on a stream of one's own", () => {
       using stream = device.createStream();
       using cache = KVCache.allocate(device, config, { stream });

@@ -177,6 +177,28 @@ describe.skipIf(missing !== "")(`caches of models on ${inject("device")} ${missi
     cache.blocks.checkInvariants();
   });
 
+  test("a batch names the block of each sequence's state, and none in rows that the step does not have", () => {
+    const shape = shapeOf("qwen3-next-80b-a3b-instruct");
+    const small = { ...shape, layers: shape.layers.slice(0, 4) };
+    using cache = PagedKVCache.allocate(device, { shape: small, tokens: 64, sequences: 4, tokensPerBlock: 16 });
+    using batch = cache.createBatch({ maxSequences: 3, maxBlocksPerSequence: 4 });
+    const place = cache.layout.places[0];
+    const group = place?.group ?? -1;
+    const firstBlock = cache.layout.buffers[place?.buffer ?? -1]?.firstBlock ?? Number.NaN;
+    const rows = new Int32Array(3);
+    using all = device.allocate(rows.byteLength);
+    // While it is captured the batch is as large as it can be.
+    using graph = batch.captureDecode(() => all.copyFrom(batch.stateBlocks(group), cache.stream));
+    const sequences = [1, 2].map((token) => cache.createSequence([token]));
+    for (const step of [sequences, sequences.slice(1)]) {
+      batch.prepare(step);
+      graph.replay();
+      all.copyToHostSync(rows, cache.stream);
+      const blocks = step.map((sequence) => (sequence.blockTable(group)[0] ?? Number.NaN) - firstBlock);
+      expect(Array.from(rows)).toEqual([...blocks, -1, -1].slice(0, 3));
+    }
+  });
+
   test("latents and their rotary keys stand side by side and are read back", () => {
     const shape = shapeOf("deepseek-v3");
     const small = { ...shape, layers: shape.layers.slice(0, 2) };
