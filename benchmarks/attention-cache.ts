@@ -1,6 +1,7 @@
 import type { Device, DeviceMemory } from "@kv/device-memory";
 import { decodeAttention, KvView, prefillAttention } from "@kv/kernels";
 import type { AttentionRow } from "./attention-rows.ts";
+import { bf16Numbers } from "./numbers.ts";
 
 /** So much is read between two reads of the same keys, that no cache of the device still has them. */
 const BYTES_BETWEEN = 512 * 1024 ** 2;
@@ -8,8 +9,8 @@ const ELEMENT_BYTES = 2;
 
 /** A layer with a row's keys and values, several times over where they are few, in blocks in mixed order. */
 export interface AttentionCache extends Disposable {
-  /** Queues decode attention over one of the copies. */
-  decode(copy: number): void;
+  /** Queues decode attention over one of the copies; on the host by another way than the fastest if given. */
+  decode(copy: number, hostVariant?: "reference"): void;
   /** Queues prefill attention over the first copy. */
   prefill(): void;
 }
@@ -34,8 +35,8 @@ export function openAttentionCache(device: Device, row: AttentionRow, tokensPerB
     return memory;
   };
   const plane = { blockStrideBytes, tokenStrideBytes, headStrideBytes, headDim };
-  const keys = keep(numbers(device, numBlocks * blockStrideBytes));
-  const values = keep(numbers(device, numBlocks * blockStrideBytes));
+  const keys = keep(bf16Numbers(device, numBlocks * blockStrideBytes));
+  const values = keep(bf16Numbers(device, numBlocks * blockStrideBytes));
   const view = new KvView({
     keys: { memory: keys, ...plane },
     values: { memory: values, ...plane },
@@ -45,7 +46,7 @@ export function openAttentionCache(device: Device, row: AttentionRow, tokensPerB
     numBlocks,
   });
   const rowBytes = numQueryHeads * headDim * ELEMENT_BYTES;
-  const query = keep(numbers(device, batch * newTokens * rowBytes));
+  const query = keep(bf16Numbers(device, batch * newTokens * rowBytes));
   const output = keep(device.allocate(batch * newTokens * rowBytes));
   const sequenceLengths = upload(Int32Array.from(lengths));
   const tables = Array.from({ length: numCopies }, (_, copy) =>
@@ -54,7 +55,12 @@ export function openAttentionCache(device: Device, row: AttentionRow, tokensPerB
   const queryOffsets = upload(Int32Array.from({ length: batch + 1 }, (_, i) => i * newTokens));
   const input = { query, output, numQueryHeads, sequenceLengths };
   return {
-    decode: (copy) => decodeAttention(view, { ...input, blockTables: tables[copy % numCopies] as DeviceMemory }),
+    decode: (copy, hostVariant) =>
+      decodeAttention(view, {
+        ...input,
+        blockTables: tables[copy % numCopies] as DeviceMemory,
+        ...(hostVariant === undefined ? {} : { hostVariant }),
+      }),
     prefill: () => prefillAttention(view, { ...input, queryOffsets, blockTables: tables[0] as DeviceMemory }),
     [Symbol.dispose]: () => {
       for (const memory of memories) memory.dispose();
@@ -83,23 +89,4 @@ function tableOf(
 
 function coprimeTo(count: number): number {
   return [7919, 104_729, 611_953].find((prime) => count % prime !== 0) ?? 1;
-}
-
-/** Memory with bf16 numbers of both signs, from 0.5 to 2: zeros would take less power than real ones. */
-function numbers(device: Device, bytes: number): DeviceMemory {
-  const memory = device.allocate(bytes);
-  const pattern = new Uint16Array(Math.min(bytes, 8 * 1024 ** 2) / ELEMENT_BYTES);
-  let state = 1;
-  for (let i = 0; i < pattern.length; i++) {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    pattern[i] = 0x3f00 | (state >>> 25) | ((state & 0x8000) >>> 0);
-  }
-  memory.slice(0, pattern.byteLength).upload(pattern);
-  for (let done = pattern.byteLength; done < bytes; ) {
-    const part = Math.min(done, bytes - done);
-    memory.slice(done, part).copyFrom(memory.slice(0, part));
-    done += part;
-  }
-  device.defaultStream.synchronizeSync();
-  return memory;
 }

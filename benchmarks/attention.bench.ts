@@ -1,7 +1,7 @@
 // Decode and prefill attention over a cache in blocks, bf16, through the TypeScript API, on the device's clock. Beside them:
-// the rate of plain copies in the same process, and PyTorch's attention on the same rows where it is installed.
-// `--device=host` for another device than the first GPU.
-import { type Device, openDevice } from "@kv/device-memory";
+// what a kernel that only reads reaches in the same process, PyTorch's attention on the same rows where it is installed, and
+// on the host the plain reference. `--device=host` for another device than the first GPU.
+import { openDevice } from "@kv/device-memory";
 import { openAttentionCache } from "./attention-cache.ts";
 import {
   type AttentionRow,
@@ -12,41 +12,67 @@ import {
   SMALL_DECODE_ROWS,
   SMALL_PREFILL_ROWS,
 } from "./attention-rows.ts";
-import { formatUs, gigabytesPerSecond, printTable, time } from "./figures.ts";
+import { copyRate, readRate } from "./ceilings.ts";
+import { DeviceClock } from "./device-clock.ts";
+import { formatUs, gigabytesPerSecond, percent, printTable } from "./figures.ts";
 import { torchFigures } from "./torch-peers.ts";
 
-const MEBIBYTE = 1024 ** 2;
 const name = process.argv.find((arg) => arg.startsWith("--device="))?.slice("--device=".length) ?? "auto";
 
 const device = openDevice(name);
+const clock = new DeviceClock(device);
 const isGpu = device.kind === "cuda";
 process.stdout.write(`${device.name}: ${device.properties.description}\n`);
-const copyRate = measureCopyRate();
 const decodeRows = isGpu ? DECODE_ROWS : SMALL_DECODE_ROWS;
 const prefillRows = isGpu ? PREFILL_ROWS : SMALL_PREFILL_ROWS;
 const torch = torchFigures(isGpu ? [...decodeRows, ...prefillRows] : []);
+const [reads, copies] = [readRate(device, clock), copyRate(device, clock)];
+process.stdout.write(
+  `a kernel that only reads: ${reads.toFixed(1)} GB/s; a copy reads and writes ${copies.toFixed(1)} GB/s\n`,
+);
 benchDecode();
+if (!isGpu) benchReference();
 benchPrefill();
+clock[Symbol.dispose]();
 device.dispose();
 
 function benchDecode(): void {
   for (const tokensPerBlock of [16, 64]) {
     const rows = decodeRows.map((row) => {
       using cache = openAttentionCache(device, row, tokensPerBlock);
-      const us = microsecondsOf(device, (i) => cache.decode(i));
+      const us = clock.microsecondsOf((i) => cache.decode(i));
       const rate = gigabytesPerSecond(bytesOf(row), us);
-      return [row.name, formatUs(us), `${rate.toFixed(0)} GB/s`, percent(rate / copyRate), ...peers(row, us)];
+      return [row.name, formatUs(us), `${rate.toFixed(1)} GB/s`, percent(rate / reads), ...peers(row, us)];
     });
-    const title = `Decode attention, blocks of ${tokensPerBlock}; plain copies read and write ${copyRate.toFixed(0)} GB/s`;
-    printTable(title, ["batch x tokens", "median", "read", "of copies", "torch's best", "its time over ours"], rows);
+    printTable(
+      `Decode attention, blocks of ${tokensPerBlock}`,
+      ["batch x tokens", "median", "read", "of only reading", "torch's best", "its time over ours"],
+      rows,
+    );
   }
+}
+
+/** What the vectors and the threads are worth. */
+function benchReference(): void {
+  const rows = decodeRows.map((row) => {
+    using cache = openAttentionCache(device, row, 16);
+    const us = clock.microsecondsOf((i) => cache.decode(i));
+    const referenceUs = clock.microsecondsOf((i) => cache.decode(i, "reference"), 3);
+    return [row.name, formatUs(us), formatUs(referenceUs), (referenceUs / us).toFixed(1)];
+  });
+  printTable("Decode attention beside the plain reference", ["batch x tokens", "median", "reference", "times"], rows);
 }
 
 function benchPrefill(): void {
   const rows = prefillRows.map((row) => {
     using cache = openAttentionCache(device, row, 16);
-    const us = microsecondsOf(device, () => cache.prefill());
-    return [row.name, formatUs(us), `${(operationsOf(row) / us / 1e6).toFixed(1)} TFLOP/s`, ...peers(row, us)];
+    const us = clock.microsecondsOf(() => cache.prefill());
+    return [
+      row.name,
+      formatUs(us),
+      `${(operationsOf(row) / us / 1e6).toFixed(isGpu ? 1 : 3)} TFLOP/s`,
+      ...peers(row, us),
+    ];
   });
   printTable(
     "Prefill attention, causal, blocks of 16",
@@ -59,37 +85,4 @@ function peers(row: AttentionRow, us: number): string[] {
   const found = torch.filter((each) => each.name === row.name && each.newTokens === row.newTokens);
   const best = found.reduce<(typeof found)[number] | undefined>((a, b) => (a && a.us < b.us ? a : b), undefined);
   return best === undefined ? ["", ""] : [`${formatUs(best.us)} (${best.backend})`, (best.us / us).toFixed(2)];
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
-}
-
-/** The median of one call on the device's clock, of ten groups that are queued whole. */
-function microsecondsOf(device: Device, queue: (call: number) => void): number {
-  const stream = device.defaultStream;
-  const perGroup = isGpu ? 10 : 1;
-  using start = device.createEvent();
-  using end = device.createEvent();
-  const group = (first: number): number => {
-    stream.record(start);
-    for (let i = 0; i < perGroup; i++) queue(first + i);
-    stream.record(end);
-    stream.synchronizeSync();
-    return (end.elapsedMsSince(start) * 1000) / perGroup;
-  };
-  group(0);
-  const timesUs = Array.from({ length: 10 }, (_, i) => group(i * perGroup)).sort((a, b) => a - b);
-  return timesUs[5] as number;
-}
-
-function measureCopyRate(): number {
-  const bytes = (isGpu ? 1024 : 256) * MEBIBYTE;
-  using from = device.allocate(bytes);
-  using to = device.allocate(bytes);
-  const { medianUs } = time(20, () => {
-    to.copyFrom(from);
-    device.defaultStream.synchronizeSync();
-  });
-  return gigabytesPerSecond(2 * bytes, medianUs);
 }

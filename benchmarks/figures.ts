@@ -63,3 +63,8 @@ export function formatUs(microseconds: number): string {
   if (microseconds < 1000) return `${microseconds.toFixed(1)} µs`;
   return microseconds < 1e6 ? `${(microseconds / 1000).toFixed(2)} ms` : `${(microseconds / 1e6).toFixed(2)} s`;
 }
+
+/** A part of a whole: "92.4 %". */
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}

@@ -10,17 +10,19 @@ export interface TorchFigure {
   readonly us: number;
 }
 
-/** Times PyTorch's attention on the rows whose sequences are alike; empty where there is no PyTorch with a GPU. */
+/** Times PyTorch's attention on the same rows; empty where there is no PyTorch with a GPU. */
 export function torchFigures(rows: readonly AttentionRow[]): TorchFigure[] {
-  const alike = rows.filter(({ lengths }) => lengths.every((length) => length === lengths[0]));
-  if (alike.length === 0) return [];
+  if (rows.length === 0) return [];
   const script = fileURLToPath(new URL("../peers/torch_attention.py", import.meta.url));
   const { status, stdout, stderr } = spawnSync("python3", [script], {
-    input: JSON.stringify(alike),
+    input: JSON.stringify(rows),
     encoding: "utf8",
-    timeout: 120_000,
+    timeout: 240_000,
   });
-  if (status === 0) return JSON.parse(stdout) as TorchFigure[];
+  if (status === 0) {
+    process.stderr.write(stderr); // which backends take which rows not, and why
+    return JSON.parse(stdout) as TorchFigure[];
+  }
   process.stderr.write(`no figures of PyTorch: ${stderr?.trim().split("\n").at(-1) ?? "python3 was not found"}\n`);
   return [];
 }

@@ -21,7 +21,7 @@ function runTask() {
   const isTest = task.startsWith("test");
   if (isTest) forget(task);
   const turbo = createRequire(import.meta.url).resolve("turbo/bin/turbo");
-  // Telemetry has no switch in turbo.json; KV_TOOLCHAIN rebuilds the addon once a compiler appears or changes.
+  // Telemetry has no switch in turbo.json; KV_TOOLCHAIN rebuilds the addon once a compiler or a GPU appears or changes.
   const env = { ...process.env, TURBO_TELEMETRY_DISABLED: "1", KV_TOOLCHAIN: toolchainHash() };
   const status = run(process.execPath, [turbo, "run", task, ...rest], env);
   if (isTest) summarize(task, status === 0);
@@ -33,9 +33,12 @@ function run(command, args, env = process.env) {
 }
 
 function toolchainHash() {
-  const versions = ["cmake", process.env.CXX ?? "c++", process.env.CUDACXX ?? "nvcc"].map((command) => {
-    const { status, stdout } = spawnSync(command, ["--version"], { encoding: "utf8", shell });
+  const answer = (command, args) => {
+    const { status, stdout } = spawnSync(command, args, { encoding: "utf8", shell });
     return status === 0 ? stdout.trim() : `no ${command}`;
-  });
-  return createHash("sha256").update(versions.join("\n")).digest("hex").slice(0, 16);
+  };
+  const compilers = ["cmake", process.env.CXX ?? "c++", process.env.CUDACXX ?? "nvcc"];
+  const answers = compilers.map((command) => answer(command, ["--version"]));
+  answers.push(answer("nvidia-smi", ["--query-gpu=compute_cap", "--format=csv,noheader"]));
+  return createHash("sha256").update(answers.join("\n")).digest("hex").slice(0, 16);
 }

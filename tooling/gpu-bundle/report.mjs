@@ -12,11 +12,10 @@ const read = (name) =>
 const sections = [
   "# GPU report",
   facts(),
-  testTable("tests", "The matrix"),
+  testTable(),
   output("bench.txt", "Benchmarks"),
   output("check.txt", "kv check"),
-  sanitizer("memcheck"),
-  sanitizer("initcheck"),
+  sanitizer(),
 ];
 writeFileSync(path.join(out, "report.md"), `${sections.filter((each) => each !== undefined).join("\n\n")}\n`);
 
@@ -44,15 +43,15 @@ function nvidiaVersion() {
   return version === null ? "" : `, ${version[1]}`;
 }
 
-function testTable(kind, title) {
-  const reports = readdirSync(out).filter((name) => name.endsWith(`.${kind}.json`));
+function testTable() {
+  const reports = readdirSync(out).filter((name) => name.endsWith(".tests.json"));
   if (reports.length === 0) return undefined;
   const rows = reports.map((name) => {
     const report = JSON.parse(readFileSync(path.join(out, name), "utf8"));
     const { numPassedTests, numFailedTests, numPendingTests } = report;
     return `| ${name.split(".")[0]} | ${numPassedTests} | ${numFailedTests} | ${numPendingTests} |`;
   });
-  return [`## ${title}`, "", "| package | passed | failed | skipped |", "| --- | --- | --- | --- |", ...rows].join(
+  return ["## The matrix", "", "| package | passed | failed | skipped |", "| --- | --- | --- | --- |", ...rows].join(
     "\n",
   );
 }
@@ -62,9 +61,28 @@ function output(name, title) {
   return text === undefined ? undefined : `## ${title}\n\n\`\`\`\n${text.trim()}\n\`\`\``;
 }
 
-function sanitizer(tool) {
-  const text = read(`${tool}.txt`);
-  if (text === undefined) return undefined;
-  const summaries = text.split("\n").filter((line) => /ERROR SUMMARY|Tests\s|not found/.test(line));
-  return `## compute-sanitizer ${tool}\n\n\`\`\`\n${summaries.join("\n")}\n\`\`\``;
+function sanitizer() {
+  const found = ["memcheck", "racecheck", "initcheck", "synccheck"].flatMap((tool) => {
+    const text = read(`${tool}.txt`);
+    return text === undefined ? [] : [{ tool, lines: text.split("\n") }];
+  });
+  if (found.length === 0) return undefined;
+  const rows = found.map(({ tool, lines }) => {
+    const tests = lines
+      .flatMap((line) => line.match(/^\s*Tests\s+(.*)$/)?.[1] ?? [])
+      .join("; ")
+      .replaceAll(" |", ",");
+    const seconds = lines.at(-1)?.match(/took (\d+) s/)?.[1] ?? "";
+    return `| ${tool} | ${resultOf(lines)} | ${tests} | ${seconds} |`;
+  });
+  const head = ["| tool | result | tests | seconds |", "| --- | --- | --- | --- |"];
+  return ["## compute-sanitizer, over the small case tables", "", ...head, ...rows].join("\n");
+}
+
+/** What a tool says of the processes that it followed; each says it once. */
+function resultOf(lines) {
+  const summaries = lines.flatMap((line) => line.match(/ SUMMARY: (.*)$/)?.[1] ?? []);
+  if (summaries.length === 0) return `did not run: ${lines.find((line) => line.trim() !== "") ?? "no output"}`;
+  const findings = summaries.filter((summary) => !/^0 (errors|hazards)/.test(summary));
+  return findings.length === 0 ? "clean" : findings.join("; ");
 }

@@ -21,8 +21,8 @@ export function kvVitest(): ViteUserConfig {
       globalSetup: [here("./device-setup.ts")],
       provide: { device },
       fileParallelism: false,
-      testTimeout: 120_000,
-      hookTimeout: 120_000,
+      testTimeout: 300_000,
+      hookTimeout: 300_000,
     },
   });
   return defineConfig({
@@ -35,7 +35,7 @@ export function kvVitest(): ViteUserConfig {
             name: "unit",
             include: ["src/**/*.test.ts", "test/**/*.test.ts"],
             exclude: ["test/**/*.device.test.ts", "**/node_modules/**"],
-            testTimeout: 60_000,
+            testTimeout: 300_000,
           },
         },
         deviceProject("host", "host"),

@@ -16,7 +16,7 @@ const TARGET = "node20.19";
  * @property {"esm" | "cjs"} [format] "esm" unless given
  * @property {string} folder what it imports is found from here; the lowered module is written below it for the run
  * @property {Record<string, string>} [environment] variables beside our own
- * @property {number} [timeoutMs] the run fails when it takes longer; 60 seconds unless given
+ * @property {number} [timeoutMs] the run fails when it takes longer; 250 seconds unless given
  */
 
 /**
@@ -34,7 +34,7 @@ let numRuns = 0;
  * @returns {Promise<ModuleRun>}
  */
 export async function runModule(module) {
-  const { folder, format = "esm", environment = {}, timeoutMs = 60_000 } = module;
+  const { folder, format = "esm", environment = {}, timeoutMs = 250_000 } = module;
   let code;
   try {
     code = await lower(module);
