@@ -278,6 +278,17 @@ describe("input that cannot be used", () => {
     expect(run.status).toBe(2);
   });
 
+  test.each([
+    ["--blocks", "2000000000"],
+    ["--blocks", "2000000000", "--mode", "timed"],
+    ["--blocks", "2000000000", "--requests", "5", "--model", "gpt-oss-20b"],
+    ["--blocks", "10", "--sweep", "10,2000000000"],
+  ])("a pool whose bookkeeping no memory holds: %#", (...args) => {
+    const run = kv(["replay", SLICE, ...args]);
+    expect(run.stderr).toMatch(/^kv: OUT_OF_MEMORY: [^\n]+ takes \d+ bytes of [^\n]+ where \d+ are available[^\n]+\n$/);
+    expect(run).toMatchObject({ status: 3, stdout: "" });
+  });
+
   test("a block size that does not fit the trace, and a report that cannot be written", () => {
     expect(kv(["replay", SLICE, "--block-size", "100"])).toMatchObject({ status: 2, stdout: "" });
     expect(kv(["replay", SLICE, "--requests", "5", "--html", folder]).stderr).toMatch(

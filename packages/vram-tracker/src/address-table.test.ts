@@ -48,13 +48,16 @@ describe("AddressTable", () => {
   test("the same address comes and goes beside many others without slowing down", () => {
     const table = new AddressTable<number>();
     for (let i = 0; i < 100_000; i++) table.add(0x7f00_0000_0000n + BigInt(i) * 256n, i);
-    const start = performance.now();
-    for (let i = 0; i < 20_000; i++) {
-      table.add(1n, i);
-      table.take(1n);
-    }
-    // A few milliseconds; a Map takes more than two seconds here.
-    expect(performance.now() - start).toBeLessThan(500);
+    const milliseconds = () => {
+      const start = performance.now();
+      for (let i = 0; i < 20_000; i++) {
+        table.add(1n, i);
+        table.take(1n);
+      }
+      return performance.now() - start;
+    };
+    // A few milliseconds, unless the machine is busy with other things; a Map takes more than two seconds.
+    expect(Math.min(milliseconds(), milliseconds(), milliseconds())).toBeLessThan(500);
     expect(table.size).toBe(100_000);
   });
 });

@@ -32,7 +32,7 @@ export const addPlan: AddCommand = (program, terminal, finish) => {
     .argument("<model>", "a config.json, a folder with one, a GGUF file, or a preset")
     .option("--vram <size>", "memory of one device: a size such as 80GiB, or a card such as rtx-4090")
     .option("--device <name>", "what is free on this device now, instead: host, cuda:N or auto", parseDeviceName)
-    .option("--weights <size>", "a size such as 16GB, a GGUF file, or a model.safetensors.index.json")
+    .option("--weights <size>", "a size such as 16GB, a GGUF file, or a model.safetensors.index.json or its folder")
     .option("--reserve <size>", "keep this much of each device free", parseSize, 0);
   addSizeOptions(command)
     .option("--exit-code", `end with ${EXIT.outOfMemory} when it does not fit`)

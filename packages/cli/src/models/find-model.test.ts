@@ -86,6 +86,10 @@ describe("files", () => {
     await expect(findModel(file)).rejects.toThrow(`${file} is not valid JSON`);
   });
 
+  test("a mark of the byte order before the text is passed over", async () => {
+    expect((await findModel(fileOf("marked.json", `\uFEFF${LLAMA}`))).shape.layers).toHaveLength(2);
+  });
+
   test("errors about the contents name the file", async () => {
     const file = fileOf("wrong.json", '{"model_type": "llama", "num_hidden_layers": -3}');
     await expect(findModel(file)).rejects.toThrow(`${file}: num_hidden_layers must be`);

@@ -6,28 +6,29 @@ import { InputError } from "../input-error.ts";
 const MOST_BYTES = 16 * 1024 * 1024;
 
 /**
- * The parsed contents of a JSON file; of a folder, its config.json.
+ * The parsed contents of a JSON file; of a folder, the file of that name in it, its config.json unless said.
  *
  * @throws InputError naming the path and what is wrong with it
  */
-export function readJsonFile(given: string): unknown {
-  const file = fileOf(given);
+export function readJsonFile(given: string, nameInFolder = "config.json"): unknown {
+  const file = fileOf(given, nameInFolder);
   try {
-    return JSON.parse(readFileSync(file, "utf8"));
+    // Some editors put a mark of the byte order before the text, which JSON does not know.
+    return JSON.parse(readFileSync(file, "utf8").replace(/^\uFEFF/, ""));
   } catch (error) {
     if (error instanceof SyntaxError) throw new InputError(file, `${file} is not valid JSON: ${error.message}`);
     throw unreadable(file, error);
   }
 }
 
-function fileOf(given: string): string {
+function fileOf(given: string, nameInFolder: string): string {
   try {
     const status = statSync(given);
-    if (status.isDirectory()) return path.join(given, "config.json");
+    if (status.isDirectory()) return path.join(given, nameInFolder);
     if (status.size <= MOST_BYTES) return given;
     throw new InputError(
       given,
-      `${given} has ${status.size} bytes, too many for a config.json; give the model's config.json`,
+      `${given} has ${status.size} bytes, too many for a ${nameInFolder}; give the model's ${nameInFolder}`,
     );
   } catch (error) {
     throw error instanceof InputError ? error : unreadable(given, error);

@@ -25,6 +25,7 @@ test("an index of safetensors, and a GGUF file", async () => {
   const index = path.join(folder, "model.safetensors.index.json");
   writeFileSync(index, INDEX);
   expect(await findWeights(index, MODEL)).toEqual({ bytes: 16_060_522_496, from: index });
+  expect(await findWeights(folder, MODEL)).toEqual({ bytes: 16_060_522_496, from: folder });
   const gguf = path.join(folder, "model.gguf");
   const bytes = writeGguf(gguf);
   expect(await findWeights(gguf, MODEL)).toEqual({ bytes, from: gguf });

@@ -16,7 +16,7 @@ export interface Weights {
 const INDEX = "model.safetensors.index.json";
 
 /**
- * The weights that an option gives: a size such as "16GB", a GGUF file, or a model.safetensors.index.json. Without it those
+ * The weights that an option gives: a size such as "16GB", a GGUF file, or a model.safetensors.index.json or its folder. Without it those
  * of the model itself, where it is a GGUF file or its folder has such an index; otherwise none.
  *
  * @throws InputError, InvalidConfigError, GgufReadError
@@ -31,7 +31,7 @@ export async function findWeights(given: string | undefined, model: FoundModel):
 async function readWeights(file: string): Promise<Weights> {
   if (file.toLowerCase().endsWith(".gguf")) return { bytes: (await readGgufFile(file)).weightsBytes, from: file };
   try {
-    return { bytes: weightsFromIndex(readJsonFile(file)), from: file };
+    return { bytes: weightsFromIndex(readJsonFile(file, INDEX)), from: file };
   } catch (error) {
     throw withPath(file, error);
   }

@@ -1,6 +1,5 @@
 import {
   PromptBlocks,
-  plainPool,
   type ReplayObserver,
   type ReplayReport,
   replaySequentially,
@@ -10,6 +9,7 @@ import {
 } from "@kv/paging/replay";
 import { InputError } from "../input-error.ts";
 import type { Progress } from "../progress.ts";
+import { poolThatFits } from "./bookkeeping-memory.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { bytesPerBlock, layeredPool, type PoolPlan } from "./replay-model.ts";
 import type { ReplayRequest } from "./replay-request.ts";
@@ -35,7 +35,7 @@ export function runReplay(request: ReplayRequest, progress: Progress, memory: Re
   const observer: ReplayObserver = {
     ...memory,
     makePool: (options) => {
-      const manager = (memory.makePool ?? plainPool)(options);
+      const manager = (memory.makePool ?? poolThatFits)(options);
       log.begin(manager);
       return manager;
     },
