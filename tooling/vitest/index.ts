@@ -36,6 +36,7 @@ export function kvVitest(): ViteUserConfig {
             include: ["src/**/*.test.ts", "test/**/*.test.ts"],
             exclude: ["test/**/*.device.test.ts", "**/node_modules/**"],
             testTimeout: 300_000,
+            hookTimeout: 300_000,
           },
         },
         deviceProject("host", "host"),
