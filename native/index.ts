@@ -110,6 +110,7 @@ export interface AttentionDescription {
   readonly logSumExp: RegionDescription | null;
   readonly blockTables: RegionDescription | null;
   readonly sinks: RegionDescription | null;
+  readonly batchInvariant: boolean;
   readonly hostVariant: HostVariant;
 }
 

@@ -67,6 +67,15 @@ class BenchStream : public Stream {
     }
     return workspace_;
   }
+  void* counters(size_t bytes) override {
+    if (bytes > counters_bytes_) {
+      CHECK(cudaMalloc(&counters_, bytes));
+      CHECK(cudaMemset(counters_, 0, bytes));
+      CHECK(cudaDeviceSynchronize());
+      counters_bytes_ = bytes;
+    }
+    return counters_;
+  }
   void fill(void* to, uint8_t value, size_t bytes) override { CHECK(cudaMemsetAsync(to, value, bytes, handle_)); }
   void copy(void*, const void*, size_t) override {}
   void upload(void*, const void*, size_t) override {}
@@ -77,6 +86,11 @@ class BenchStream : public Stream {
   bool is_idle() override { return true; }
   void when_done(std::function<void(std::exception_ptr)>) override {}
 
+ protected:
+  void begin_recording() override {}
+  std::unique_ptr<Recording> end_recording() override { return nullptr; }
+  void abandon_recording() noexcept override {}
+
  private:
   DeviceProperties properties_;
   cudaLibrary_t library_ = nullptr;
@@ -84,6 +98,8 @@ class BenchStream : public Stream {
   std::map<std::string, cudaKernel_t> kernels_;
   void* workspace_ = nullptr;
   size_t workspace_bytes_ = 0;
+  void* counters_ = nullptr;
+  size_t counters_bytes_ = 0;
 };
 
 struct Case {
@@ -392,7 +408,7 @@ bool is_independent(const Problem& problem, DecodeKernel kernel, const std::vect
 
 void check(const Case& c, BenchStream& stream) {
   Problem problem(c, 1);
-  const DecodeAttentionParams& p = problem.p;
+  DecodeAttentionParams& p = problem.p;
   const int64_t num_rows = problem.num_rows();
   std::vector<int32_t> rows;
   std::mt19937 random(3);
@@ -404,8 +420,10 @@ void check(const Case& c, BenchStream& stream) {
   double* logits = nullptr;
   CHECK(cudaMalloc(&logits, rows.size() * p.capacity() * sizeof(double)));
   problem.keep(logits);
-  for (const DecodeKernel kernel : {DecodeKernel::plain, DecodeKernel::mma}) {
+  for (int variant = 0; variant < 4; ++variant) {
+    const DecodeKernel kernel = variant < 2 ? DecodeKernel::plain : DecodeKernel::mma;
     if (!can_run(kernel, p, stream.properties().compute_capability)) continue;
+    p.is_batch_invariant = variant % 2 == 1;
     CHECK(cudaMemset(p.output, 0xff, output_bytes(p)));
     CHECK(cudaMemset(p.log_sum_exp, 0xff, num_rows * 4));
     CHECK(cudaMemset(squares, 0, 32));
@@ -419,7 +437,7 @@ void check(const Case& c, BenchStream& stream) {
     launch_decode_attention(kernel, p, stream);
     CHECK(cudaDeviceSynchronize());
     const bool is_repeatable = first == output_of(p);
-    const bool is_alike = is_independent(problem, kernel, first, stream);
+    const bool is_alike = !p.is_batch_invariant || is_independent(problem, kernel, first, stream);
     const double error = std::sqrt(sums[0] / std::max(sums[1], 1e-30));
     const double allowed = p.output_dtype == Dtype::bf16 || kernel == DecodeKernel::mma
                                ? (c.dtype == Dtype::bf16 ? 8e-3 : 1e-3)
@@ -427,9 +445,10 @@ void check(const Case& c, BenchStream& stream) {
                                                            : 1e-5;
     const bool is_right = error < allowed && sums[2] == 0 && sums[3] == 0 && is_repeatable && is_alike;
     num_failed += is_right ? 0 : 1;
-    std::printf("%-44s %-6s error %.2e  wrong log-sum-exp %4.0f elements %4.0f  %s%s%s\n", c.name.c_str(),
-                name_of(kernel), error, sums[2], sums[3], is_repeatable ? "" : "NOT REPEATABLE ",
-                is_alike ? "" : "DEPENDS ON BATCH ", is_right ? "right" : "WRONG");
+    std::printf("%-44s %-6s%s error %.2e  wrong log-sum-exp %4.0f elements %4.0f  %s%s%s\n", c.name.c_str(),
+                name_of(kernel), p.is_batch_invariant ? " invariant" : "", error, sums[2], sums[3],
+                is_repeatable ? "" : "NOT REPEATABLE ", is_alike ? "" : "DEPENDS ON BATCH ",
+                is_right ? "right" : "WRONG");
     std::fflush(stdout);
   }
 }
@@ -592,7 +611,7 @@ double read_ceiling(BenchStream& stream) {
   return best;
 }
 
-void time_case(const Case& c, double ceiling, BenchStream& stream) {
+void time_case(const Case& c, double ceiling, BenchStream& stream, bool is_batch_invariant) {
   double tokens = 0;
   for (const int32_t each : c.lengths) tokens += each;
   const double bytes = tokens * c.num_kv_heads * (c.key_dim + c.value_dim) * element_bytes(c.dtype);
@@ -603,6 +622,7 @@ void time_case(const Case& c, double ceiling, BenchStream& stream) {
   const double time = milliseconds(stream.handle(), count, [&](int i) {
     DecodeAttentionParams p = problem.p;
     p.block_tables = problem.tables[static_cast<size_t>(i % copies)];
+    p.is_batch_invariant = is_batch_invariant;
     launch_decode_attention(DecodeKernel::mma, p, stream);
   });
   const double rate = problem.bytes() / time * 1e3;
@@ -659,8 +679,11 @@ int main(int count, char** arguments) {
   if (what == "all" || what == "time") {
     const double ceiling = read_ceiling(stream);
     std::printf("%s, read-only ceiling %.0f GB/s\n", stream.properties().description.c_str(), ceiling / 1e9);
-    for (const Case& each : timings()) time_case(each, ceiling, stream);
+    for (const bool is_batch_invariant : {false, true}) {
+      std::printf(is_batch_invariant ? "invariant\n" : "even\n");
+      for (const Case& each : timings()) time_case(each, ceiling, stream, is_batch_invariant);
+    }
   }
-  if (what == "one") time_case(timings()[count > 3 ? std::atoi(arguments[3]) : 1], 1e12, stream);
+  if (what == "one") time_case(timings()[count > 3 ? std::atoi(arguments[3]) : 1], 1e12, stream, false);
   return num_failed == 0 ? 0 : 1;
 }

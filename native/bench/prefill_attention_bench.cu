@@ -68,6 +68,11 @@ class BenchStream : public Stream {
   bool is_idle() override { return true; }
   void when_done(std::function<void(std::exception_ptr)>) override {}
 
+ protected:
+  void begin_recording() override {}
+  std::unique_ptr<Recording> end_recording() override { return nullptr; }
+  void abandon_recording() noexcept override {}
+
  private:
   DeviceProperties properties_;
   cudaLibrary_t library_ = nullptr;

@@ -59,6 +59,7 @@ Napi::Value decode_attention(const Arguments& args) {
   DecodeAttentionParams params{};
   read_common(params, input);
   params.query_length = input.count("queryLength", 1, kMaxQueryLength);
+  params.is_batch_invariant = input.flag("batchInvariant");
   const HostVariant variant = variant_of(input);
   // A copy: a getter of the input may release the view.
   const OpenView open = args.view(0);

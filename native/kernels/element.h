@@ -26,11 +26,17 @@ KV_DEVICE inline float float_of(uint32_t bits) {
 }
 
 KV_DEVICE inline float float_from_fp16(uint16_t half) {
+#ifdef __CUDA_ARCH__
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
+  return value;
+#else
   const uint32_t magnitude = (half & 0x7fffu) << 13;
   // The multiplication moves the exponent's bias from 15 to 127, and makes subnormal halves normal.
   const uint32_t finite = bits_of(float_of(magnitude) * 0x1p112f);
   const uint32_t special = magnitude >= 0x0f800000u ? 0x7f800000u : 0u;
   return float_of((half & 0x8000u) << 16 | finite | special);
+#endif
 }
 
 KV_DEVICE inline float float_from_bf16(uint16_t bits) {
@@ -39,6 +45,11 @@ KV_DEVICE inline float float_from_bf16(uint16_t bits) {
 
 /// Nearest, ties to even; past the largest half: infinity.
 KV_DEVICE inline uint16_t fp16_from_float(float value) {
+#ifdef __CUDA_ARCH__
+  uint16_t half;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(value));
+  return half;
+#else
   const uint32_t sign = bits_of(value) >> 16 & 0x8000u;
   const uint32_t magnitude = bits_of(value) & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);
@@ -48,13 +59,20 @@ KV_DEVICE inline uint16_t fp16_from_float(float value) {
     return static_cast<uint16_t>(sign | (bits_of(float_of(magnitude) + 0.5f) - 0x3f000000u));
   }
   return static_cast<uint16_t>(sign | (magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1u)) >> 13);
+#endif
 }
 
 /// Nearest, ties to even.
 KV_DEVICE inline uint16_t bf16_from_float(float value) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  uint16_t bits;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+  return bits;
+#else
   const uint32_t bits = bits_of(value);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>(bits >> 16 | 0x40u);
   return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+#endif
 }
 
 /// How the elements of a type are read and written, at any address: the seam where a new type comes in.

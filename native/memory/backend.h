@@ -86,6 +86,8 @@ class Stream {
   /// Device memory with no particular contents for the kernels that are queued next on this stream, or captured next:
   /// then it is the capture's. Null where the host is the device.
   virtual void* workspace(size_t) { return nullptr; }
+  /// The same, but of zeros: for counters, which each kernel leaves at zero.
+  virtual void* counters(size_t) { return nullptr; }
   virtual void record(Event& event) = 0;
   virtual void wait(Event& event) = 0;
   virtual void synchronize() = 0;  ///< blocks; throws what the work threw

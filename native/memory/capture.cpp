@@ -22,20 +22,31 @@ Capture::~Capture() {
 }
 
 void* Capture::workspace(size_t bytes) {
-  const size_t last_bytes = workspaces_.empty() ? 0 : workspaces_.back()->bytes();
+  return last_of(owned_.workspaces, bytes, [](Memory&) {});
+}
+
+void* Capture::counters(size_t bytes, const std::function<void(Memory&)>& zero) {
+  return last_of(owned_.counters, bytes, zero);
+}
+
+void* Capture::last_of(std::vector<std::shared_ptr<Memory>>& all, size_t bytes,
+                       const std::function<void(Memory&)>& prepare) {
+  const size_t last_bytes = all.empty() ? 0 : all.back()->bytes();
   if (bytes > last_bytes) {
     // Allocated in the order of what was queued, not of what is recorded.
     const size_t wanted = std::max(bytes, 2 * last_bytes);
-    workspaces_.push_back(std::make_shared<Memory>(backend_, stream_, wanted, kNaturalAlignment, MemoryKind::pool));
+    const auto memory = std::make_shared<Memory>(backend_, stream_, wanted, kNaturalAlignment, MemoryKind::pool);
+    prepare(*memory);
+    all.push_back(memory);
   }
-  return workspaces_.empty() ? nullptr : workspaces_.back()->address();
+  return all.empty() ? nullptr : all.back()->address();
 }
 
 Graph Capture::finish() {
   stream_->capture_ = nullptr;
   std::unique_ptr<Recording> recording = stream_->end_recording();
   const auto used = std::exchange(used_, {});
-  return {stream_->properties().name, {used.begin(), used.end()}, std::move(workspaces_), std::move(recording)};
+  return {stream_->properties().name, {used.begin(), used.end()}, std::move(owned_), std::move(recording)};
 }
 
 void require_no_capture(const Stream& stream, const char* operation) {

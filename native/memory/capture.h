@@ -1,7 +1,7 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <set>
-#include <vector>
 
 #include "memory/graph.h"
 #include "memory/memory.h"
@@ -23,14 +23,19 @@ class Capture {
   void use(std::shared_ptr<Memory> memory) { used_.insert(std::move(memory)); }
   /// Memory of the graph for the work that is recorded next. Work recorded before may have the same.
   void* workspace(size_t bytes);
+  /// The same, but zeroed by `zero` when it is new, before the first replay.
+  void* counters(size_t bytes, const std::function<void(Memory&)>& zero);
   /// What was recorded. Ends the capture, also when it throws.
   Graph finish();
 
  private:
+  void* last_of(std::vector<std::shared_ptr<Memory>>& all, size_t bytes, const std::function<void(Memory&)>& prepare);
+
   std::shared_ptr<Backend> backend_;
   StreamPtr stream_;
   std::set<std::shared_ptr<Memory>> used_;
-  std::vector<std::shared_ptr<Memory>> workspaces_;  // each at least twice the one before
+  /// What the graph will own; in each list every one is at least twice the one before.
+  GraphMemory owned_;
 };
 
 /// Throws CAPTURE_ERROR, naming the operation, while the stream is being captured.

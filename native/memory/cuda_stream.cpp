@@ -121,7 +121,9 @@ CudaStream::~CudaStream() {
   }
   context_->try_make_current();
   // The driver waits for the work that uses it.
-  for (const cuda::DevicePtr each : workspaces_) context_->driver().MemFree(each);
+  for (const auto* memory : {&workspaces_, &counters_}) {
+    for (const cuda::DevicePtr each : memory->all) context_->driver().MemFree(each);
+  }
   context_->driver().StreamDestroy(handle_);
 }
 
@@ -168,19 +170,33 @@ void CudaStream::launch(const KernelCall& call) {
 }
 
 void* CudaStream::workspace(size_t bytes) {
-  if (capture() != nullptr) return capture()->workspace(bytes);
-  if (bytes > workspace_bytes_) {
+  return capture() == nullptr ? last_of(workspaces_, bytes, false) : capture()->workspace(bytes);
+}
+
+void* CudaStream::counters(size_t bytes) {
+  if (capture() == nullptr) return last_of(counters_, bytes, true);
+  return capture()->counters(bytes, [&](Memory& memory) { zero(device_ptr(memory.address()), memory.bytes()); });
+}
+
+void* CudaStream::last_of(GrowingMemory& memory, size_t bytes, bool is_zeroed) {
+  if (bytes > memory.last_bytes) {
     context_->make_current();
     const auto& driver = context_->driver();
     // At least twice the last one, that all of them together are at most twice the largest.
-    const size_t wanted = std::max(bytes, 2 * workspace_bytes_);
-    workspaces_.reserve(workspaces_.size() + 1);
+    const size_t wanted = std::max(bytes, 2 * memory.last_bytes);
+    memory.all.reserve(memory.all.size() + 1);
     cuda::DevicePtr address = 0;
     driver.check(driver.MemAlloc(&address, wanted), "cuMemAlloc");
-    workspaces_.push_back(address);
-    workspace_bytes_ = wanted;
+    memory.all.push_back(address);
+    if (is_zeroed) zero(address, wanted);
+    memory.last_bytes = wanted;
   }
-  return workspaces_.empty() ? nullptr : reinterpret_cast<void*>(workspaces_.back());
+  return memory.all.empty() ? nullptr : reinterpret_cast<void*>(memory.all.back());
+}
+
+void CudaStream::zero(cuda::DevicePtr address, size_t bytes) {
+  context_->make_current();
+  context_->driver().check(context_->driver().MemsetD8Async(address, 0, bytes, handle_), "cuMemsetD8Async");
 }
 
 void CudaStream::record(Event& event) {

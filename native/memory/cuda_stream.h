@@ -79,6 +79,7 @@ class CudaStream : public Stream {
   void download(void* to, const void* from, size_t bytes) override;
   void launch(const KernelCall& call) override;
   void* workspace(size_t bytes) override;
+  void* counters(size_t bytes) override;
   void record(Event& event) override;
   void wait(Event& event) override;
   void synchronize() override;
@@ -108,15 +109,24 @@ class CudaStream : public Stream {
     void run();
   };
 
+  /// Memory that work of this stream may still use: a larger one does not end a smaller one.
+  struct GrowingMemory {
+    std::vector<cuda::DevicePtr> all;
+    size_t last_bytes = 0;  // the largest
+  };
+
+  /// Makes a larger one when the last one is too small; of zeros if wanted.
+  void* last_of(GrowingMemory& memory, size_t bytes, bool is_zeroed);
+  void zero(cuda::DevicePtr address, size_t bytes);
+
   /// Where work goes that can be captured.
   cuda::StreamHandle work_handle() const noexcept;
 
   std::shared_ptr<CudaContext> context_;
   cuda::StreamHandle handle_ = nullptr;
   std::unique_ptr<CudaCapture> captured_;  // null unless the stream is being captured
-  /// Memory that work of this stream may still use: a larger one does not end a smaller one.
-  std::vector<cuda::DevicePtr> workspaces_;
-  size_t workspace_bytes_ = 0;  // of the last one, the largest
+  GrowingMemory workspaces_;
+  GrowingMemory counters_;
   std::shared_ptr<Waiter> waiter_ = std::make_shared<Waiter>();
   std::thread thread_;
 };

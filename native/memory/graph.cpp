@@ -7,12 +7,9 @@
 
 namespace kv {
 
-Graph::Graph(std::string device, std::vector<std::weak_ptr<Memory>> used,
-             std::vector<std::shared_ptr<Memory>> workspaces, std::unique_ptr<Recording> recording)
-    : device_(std::move(device)),
-      used_(std::move(used)),
-      workspaces_(std::move(workspaces)),
-      recording_(std::move(recording)) {}
+Graph::Graph(std::string device, std::vector<std::weak_ptr<Memory>> used, GraphMemory owned,
+             std::unique_ptr<Recording> recording)
+    : device_(std::move(device)), used_(std::move(used)), owned_(std::move(owned)), recording_(std::move(recording)) {}
 
 void Graph::replay(const StreamPtr& stream) {
   if (stream->properties().name != device_) {
@@ -27,7 +24,9 @@ void Graph::replay(const StreamPtr& stream) {
     }
     memory->use_on(stream);
   }
-  for (const auto& each : workspaces_) each->use_on(stream);
+  for (const auto* all : {&owned_.workspaces, &owned_.counters}) {
+    for (const auto& each : *all) each->use_on(stream);
+  }
   recording_->replay(*stream);
 }
 

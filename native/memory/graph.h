@@ -7,11 +7,16 @@
 
 namespace kv {
 
-/// Work that was captured once, to be queued as often as one likes; and the memory that it uses, of which it owns only
-/// its workspaces.
+/// Memory that the work of a graph needs for itself.
+struct GraphMemory {
+  std::vector<std::shared_ptr<Memory>> workspaces;
+  std::vector<std::shared_ptr<Memory>> counters;
+};
+
+/// Work that was captured once, to be queued as often as one likes; and the memory that it uses.
 class Graph {
  public:
-  Graph(std::string device, std::vector<std::weak_ptr<Memory>> used, std::vector<std::shared_ptr<Memory>> workspaces,
+  Graph(std::string device, std::vector<std::weak_ptr<Memory>> used, GraphMemory owned,
         std::unique_ptr<Recording> recording);
 
   /// Queues it all on a stream of the same device, behind its last replay on whatever stream. Memory that it uses is
@@ -21,7 +26,7 @@ class Graph {
  private:
   std::string device_;
   std::vector<std::weak_ptr<Memory>> used_;
-  std::vector<std::shared_ptr<Memory>> workspaces_;
+  GraphMemory owned_;
   std::unique_ptr<Recording> recording_;
 };
 

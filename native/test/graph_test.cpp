@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "kernels/append/append.h"
 #include "memory/capture.h"
 #include "test/devices.h"
@@ -213,6 +215,35 @@ TEST_CASE("has workspaces of its own, which grow") {
   CHECK(stream->workspace(100) == of_stream);
   graph.replay(stream);
   stream->synchronize();
+}
+
+TEST_CASE("has counters of its own, zeros before its first replay on whatever stream") {
+  const auto backend = OnFakeCuda::open();
+  const StreamPtr stream = backend->make_stream();
+  const StreamPtr other = backend->make_stream();
+  const auto seen = std::make_shared<Memory>(backend, stream, 400, kNaturalAlignment, MemoryKind::pool);
+  const auto of_stream = static_cast<std::byte*>(stream->counters(100));
+  stream->copy(seen->address(), of_stream, 100);
+  CHECK(contents(*seen, *stream).front() == std::byte{0});
+  Graph graph = captured(backend, stream, [&] {
+    seen->use_on(stream);
+    auto* const first = static_cast<std::byte*>(stream->counters(100));
+    CHECK(first != of_stream);
+    CHECK(stream->counters(50) == first);
+    stream->copy(seen->address(), first, 100);
+    auto* const second = static_cast<std::byte*>(stream->counters(101));
+    CHECK(second != first);
+    stream->copy(seen->address() + 100, second, 200);
+    stream->fill(second, 5, 1);  // not zeroed again: whoever uses counters leaves zeros
+  });
+  CHECK(stream->counters(100) == of_stream);
+  stream->fill(seen->address(), 9, 400);
+  stream->synchronize();
+  graph.replay(other);
+  const auto found = contents(*seen, *other);
+  CHECK(std::all_of(found.begin(), found.begin() + 300, [](std::byte each) { return each == std::byte{0}; }));
+  graph.replay(other);
+  CHECK(contents(*seen, *other)[100] == std::byte{5});
 }
 
 TEST_CASE("has its workspaces freed behind its replays on every stream") {

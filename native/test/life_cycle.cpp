@@ -57,13 +57,14 @@ void wait_for_callback(Stream& stream) {
   done->get_future().wait();
 }
 
-/// Records, replays, and drops a recording. A workspace is there where the device is not the host.
+/// Records, replays, and drops a recording. A workspace and counters are there where the device is not the host.
 void capture(const std::shared_ptr<Backend>& backend, const std::shared_ptr<Memory>& memory, const StreamPtr& home,
              const StreamPtr& other) {
   Capture recorded(backend, home);
   memory->use_on(home);
   home->fill(memory->address(), 3, kBytes);
   if (void* workspace = home->workspace(kBytes)) home->copy(workspace, memory->address(), kBytes);
+  if (void* counters = home->counters(kBytes)) home->copy(memory->address(), counters, kBytes);
   Graph graph = recorded.finish();
   graph.replay(home);
   graph.replay(other);
@@ -71,6 +72,7 @@ void capture(const std::shared_ptr<Backend>& backend, const std::shared_ptr<Memo
   memory->use_on(home);
   home->fill(memory->address(), 4, kBytes);
   home->workspace(kBytes);
+  home->counters(kBytes);
 }
 
 }  // namespace

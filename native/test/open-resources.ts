@@ -108,6 +108,7 @@ function attentionInput(open: OpenResources): AttentionDescription {
     logSumExp: { memory: open.otherMemory, offsetBytes: 2048 },
     blockTables: null,
     sinks: null,
+    batchInvariant: false,
     hostVariant: "fastest",
   };
 }

@@ -38,6 +38,7 @@ struct DecodeAttentionParams {
   Dtype cache_dtype;
   Dtype query_dtype;
   Dtype output_dtype;
+  bool is_batch_invariant;  // a sequence's result is to have the same bits whatever else is in the batch
 
   KV_DEVICE int32_t query_heads_per_kv_head() const { return num_query_heads / view.num_kv_heads; }
 

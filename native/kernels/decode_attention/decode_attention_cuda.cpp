@@ -16,6 +16,7 @@ struct Variant {
   const char* name;
   int (*shared_bytes)(int compute_capability);
   int blocks_at_once;
+  int32_t tile_tokens;
 };
 
 #define KV_MMA(dtype, key, value, groups)                             \
@@ -27,6 +28,7 @@ struct Variant {
       "decode_attention_mma_" #dtype "_" #key "_" #value "_" #groups, \
       DecodeMemory<key, value>::shared_bytes,                         \
       DecodeMemory<key, value>::blocks_at_once(),                     \
+      DecodeMemory<key, value>::kTokens * kDecodeWarps,               \
   }
 #define KV_MMA_WIDTHS(dtype)                                                                                          \
   KV_MMA(dtype, 64, 64, 1), KV_MMA(dtype, 64, 64, 2), KV_MMA(dtype, 96, 96, 1), KV_MMA(dtype, 96, 96, 2),             \
@@ -68,71 +70,85 @@ bool is_aligned(const KvPlane& plane) {
          std::all_of(std::begin(strides), std::end(strides), [](int64_t stride) { return stride % 16 == 0; });
 }
 
-/// The most chunks that any sequence can have, whatever its length.
-int32_t max_chunks_of(const DecodeAttentionParams& params) {
-  const int64_t capacity = params.capacity();
-  const int64_t length =
-      params.sequence_lengths == nullptr ? std::min<int64_t>(params.sequence_length, capacity) : capacity;
-  const int64_t shortest = int64_t{1} << kShortestChunkShift;
-  int64_t chunks = std::min<int64_t>(kMostChunks, (length + shortest - 1) / shortest);
-  if (params.window_tokens != 0) {
-    const int64_t seen = int64_t{params.window_tokens} + params.query_length - 1;
-    chunks = std::min(chunks, seen / shortest + 2);
-  }
-  return static_cast<int32_t>(std::max<int64_t>(chunks, 1));
-}
-
-/// A kernel that takes items, and how many of it a multiprocessor has at once.
+/// A kernel that takes items, and how many of its thread blocks a multiprocessor has at once.
 struct ItemKernel {
   const char* name;
   int32_t rows;
+  unsigned num_threads;
   unsigned shared_bytes;
   int blocks_at_once;
+  int32_t tile_tokens;
 };
 
-ItemKernel item_kernel(DecodeKernel kernel, const DecodeAttentionParams& params, int compute_capability) {
-  if (kernel == DecodeKernel::mma) {
-    const Variant& variant = *mma_variant(params);
-    const int shared_bytes = variant.shared_bytes(compute_capability);
-    return {variant.name, variant.rows, static_cast<unsigned>(shared_bytes), variant.blocks_at_once};
-  }
+const char* plain_name(const DecodeAttentionParams& params) {
   const bool is_narrow = params.key_dim <= 128 && params.value_dim <= 128;
   switch (params.cache_dtype) {
     case Dtype::fp16:
-      return {is_narrow ? "decode_attention_plain_fp16_128" : "decode_attention_plain_fp16_256", kDecodePlainRows, 0,
-              2};
+      return is_narrow ? "decode_attention_plain_fp16_128" : "decode_attention_plain_fp16_256";
     case Dtype::bf16:
-      return {is_narrow ? "decode_attention_plain_bf16_128" : "decode_attention_plain_bf16_256", kDecodePlainRows, 0,
-              2};
+      return is_narrow ? "decode_attention_plain_bf16_128" : "decode_attention_plain_bf16_256";
     default:
-      return {is_narrow ? "decode_attention_plain_fp32_128" : "decode_attention_plain_fp32_256", kDecodePlainRows, 0,
-              2};
+      return is_narrow ? "decode_attention_plain_fp32_128" : "decode_attention_plain_fp32_256";
   }
 }
 
-/// How often a kernel reads the keys and values, some rows each time.
-int64_t passes_of(const ItemKernel& kernel, const DecodeAttentionParams& params) {
-  return (rows_of(params) + kernel.rows - 1) / kernel.rows;
+ItemKernel item_kernel(DecodeKernel kernel, const DecodeAttentionParams& params, int compute_capability) {
+  if (kernel == DecodeKernel::plain)
+    return {plain_name(params), kDecodePlainRows, kDecodeThreads, 0, 2, kDecodePlainTileTokens};
+  const Variant& variant = *mma_variant(params);
+  const auto shared_bytes = static_cast<unsigned>(variant.shared_bytes(compute_capability));
+  return {variant.name, variant.rows, kDecodeMmaThreads, shared_bytes, variant.blocks_at_once, variant.tile_tokens};
 }
 
-/// Of the counters of a launch: the one of items, and one for each place where chunks meet.
-size_t counters_bytes(const ItemKernel& kernel, const DecodeAttentionParams& params, int32_t num_sequences) {
-  const int64_t counters = 1 + num_sequences * params.view.num_kv_heads * passes_of(kernel, params);
-  return (static_cast<size_t>(counters) * sizeof(uint32_t) + 255) / 256 * 256;
+/// The most tokens of a sequence that its query tokens see, whatever its length.
+int64_t most_tokens_of(const DecodeAttentionParams& params) {
+  const int64_t capacity = params.capacity();
+  const int64_t longest =
+      params.sequence_lengths == nullptr ? std::min<int64_t>(params.sequence_length, capacity) : capacity;
+  const int64_t window = int64_t{params.window_tokens} + params.query_length - 1;
+  return params.window_tokens == 0 ? longest : std::min(longest, window);
 }
 
-void launch_sequences(const ItemKernel& kernel, const DecodeKernelParams& all, Stream& stream) {
-  const int64_t heads = all.attention.view.num_kv_heads * passes_of(kernel, all.attention);
-  const int64_t most_items = int64_t{all.num_sequences} * all.max_chunks * heads;
-  const int64_t at_once = int64_t{std::max(stream.properties().num_multiprocessors, 1)} * kernel.blocks_at_once;
-  stream.fill(all.num_handed_out, 0, counters_bytes(kernel, all.attention, all.num_sequences));
-  stream.launch({.name = kernel.name,
-                 .num_thread_blocks = {static_cast<unsigned>(std::min(most_items, at_once)), 1, 1},
-                 .num_threads = kDecodeThreads,
-                 .params = &all,
-                 .params_bytes = sizeof all,
-                 .on_host = nullptr,
-                 .shared_bytes = kernel.shared_bytes});
+/// How a launch is cut up, and what it needs for that.
+struct LaunchPlan {
+  int32_t num_sequences;  // of a launch at most
+  int64_t num_lanes;
+  int64_t num_blocks_of_lane;
+  int64_t num_partials;  // rows of partial results
+};
+
+LaunchPlan plan_launch(const ItemKernel& kernel, const DecodeAttentionParams& params, int num_multiprocessors) {
+  const int64_t passes = (rows_of(params) + kernel.rows - 1) / kernel.rows;
+  const int64_t lanes = params.view.num_kv_heads * passes;
+  const int64_t tokens = most_tokens_of(params);
+  const int64_t at_once = std::max<int64_t>(num_multiprocessors * kernel.blocks_at_once / lanes, 1);
+  const int32_t sequences = std::min(kMostSequences, params.batch);
+  if (!params.is_batch_invariant) {
+    const int64_t tiles = sequences * ((tokens + kernel.tile_tokens - 1) / kernel.tile_tokens + 1);
+    const int64_t blocks = std::clamp<int64_t>(tiles / kLeastTilesOfRange, 1, at_once);
+    return {sequences, lanes, blocks, (blocks + sequences) * lanes * kernel.rows};
+  }
+  // A window can begin in the middle of a chunk.
+  const int64_t shortest = int64_t{1} << kShortestChunkShift;
+  const int64_t chunks = std::clamp<int64_t>((tokens + shortest - 1) / shortest + 1, 1, kMostChunks);
+  // A piece's place is as many sequences further on as there are before it.
+  const int64_t partials_of_sequence = (chunks + 1) * lanes * kernel.rows;
+  const int64_t partial_bytes = (partial_width_of(params.value_dim) + 2) * static_cast<int64_t>(sizeof(float));
+  const int64_t fitting = std::max<int64_t>(kMostPartialBytes / (partials_of_sequence * partial_bytes), 1);
+  const auto at_most = static_cast<int32_t>(std::min<int64_t>(fitting, sequences));
+  return {at_most, lanes, std::min(at_once, at_most * chunks), at_most * partials_of_sequence};
+}
+
+/// What a kernel gets beside memory and the sequences of its launch.
+DecodeKernelParams kernel_params(const DecodeAttentionParams& params, const LaunchPlan& plan) {
+  DecodeKernelParams all{};
+  all.attention = params;
+  all.split = params.is_batch_invariant ? DecodeSplit::invariant : DecodeSplit::even;
+  all.num_lanes = static_cast<int32_t>(plan.num_lanes);
+  all.query_heads_per_kv_head = params.query_heads_per_kv_head();
+  all.num_rows = rows_of(params);
+  all.capacity = static_cast<int32_t>(std::min<int64_t>(params.capacity(), INT32_MAX));
+  return all;
 }
 
 }  // namespace
@@ -148,29 +164,26 @@ bool can_run(DecodeKernel kernel, const DecodeAttentionParams& params, int compu
 }
 
 void launch_decode_attention(DecodeKernel kernel, const DecodeAttentionParams& params, Stream& stream) {
-  const int32_t max_chunks = max_chunks_of(params);
-  const int64_t rows_per_sequence = params.row_of(1, 0, 0);
-  const int64_t sums_bytes = rows_per_sequence * max_chunks * 2 * static_cast<int64_t>(sizeof(float));
-  const int64_t outputs_bytes = sums_bytes / 2 * partial_width_of(params.value_dim);
-  const bool has_partials = max_chunks > 1;
-  const int64_t fitting =
-      has_partials ? std::max<int64_t>(kMostPartialBytes / (sums_bytes + outputs_bytes), 1) : kMostSequences;
-  const int32_t at_once = static_cast<int32_t>(std::min<int64_t>({fitting, kMostSequences, params.batch}));
-  const ItemKernel item = item_kernel(kernel, params, stream.properties().compute_capability);
-  const size_t counters = counters_bytes(item, params, at_once);
-  const size_t partials = has_partials ? static_cast<size_t>((sums_bytes + outputs_bytes) * at_once) : 0;
-  auto* memory = static_cast<std::byte*>(stream.workspace(counters + partials));
-  DecodeKernelParams all{.attention = params,
-                         .partial_outputs = reinterpret_cast<float*>(memory + counters),
-                         .partial_sums = reinterpret_cast<float*>(memory + counters + outputs_bytes * at_once),
-                         .num_handed_out = reinterpret_cast<uint32_t*>(memory),
-                         .num_arrived = reinterpret_cast<uint32_t*>(memory) + 1,
-                         .first_sequence = 0,
-                         .num_sequences = at_once,
-                         .max_chunks = max_chunks};
-  for (; all.first_sequence < params.batch; all.first_sequence += at_once) {
-    all.num_sequences = std::min(at_once, params.batch - all.first_sequence);
-    launch_sequences(item, all, stream);
+  const DeviceProperties& device = stream.properties();
+  const ItemKernel item = item_kernel(kernel, params, device.compute_capability);
+  const LaunchPlan plan = plan_launch(item, params, device.num_multiprocessors);
+  const int64_t outputs = plan.num_partials * partial_width_of(params.value_dim);
+  DecodeKernelParams all = kernel_params(params, plan);
+  all.partial_outputs =
+      static_cast<float*>(stream.workspace(static_cast<size_t>(outputs + 2 * plan.num_partials) * sizeof(float)));
+  all.partial_sums = all.partial_outputs + outputs;
+  const int64_t counters = 1 + plan.num_sequences * plan.num_lanes;
+  all.num_handed_out = static_cast<uint32_t*>(stream.counters(static_cast<size_t>(counters) * sizeof(uint32_t)));
+  all.num_arrived = all.num_handed_out + 1;
+  for (; all.first_sequence < params.batch; all.first_sequence += plan.num_sequences) {
+    all.num_sequences = std::min(plan.num_sequences, params.batch - all.first_sequence);
+    stream.launch({.name = item.name,
+                   .num_thread_blocks = {static_cast<unsigned>(plan.num_blocks_of_lane * plan.num_lanes), 1, 1},
+                   .num_threads = item.num_threads,
+                   .params = &all,
+                   .params_bytes = sizeof all,
+                   .on_host = nullptr,
+                   .shared_bytes = item.shared_bytes});
   }
 }
 

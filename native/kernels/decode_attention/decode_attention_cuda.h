@@ -3,20 +3,34 @@
 
 namespace kv {
 
-// A sequence's tokens are cut at the multiples of a power of two that depends on its length alone, as does the order in
-// which the pieces are added up: so its result does, too.
+/// How the tokens of a launch become work. A lane is one KV head and a pass over its rows, 8 or 16 at a time; every
+/// lane has the same tokens to go through, in units that are cut into ranges.
+enum class DecodeSplit : int32_t {
+  even,       ///< units are tiles, ranges are alike for all thread blocks, wherever sequences begin and end
+  invariant,  ///< units are chunks of sequences, cut by their own length alone, so that results do not depend on the
+              ///< batch
+};
+
+// Invariant chunks begin at the multiples of a power of two.
 constexpr int32_t kShortestChunkShift = 10;
 constexpr int32_t kMostChunks = 32;
 
-/// Sequences of one launch: their numbers of chunks are kept in shared memory.
+/// Even ranges have at least as many tiles, where the tokens are few.
+constexpr int32_t kLeastTilesOfRange = 8;
+
+/// Sequences of one launch: what comes before each is kept in shared memory.
 constexpr int32_t kMostSequences = 512;
 
 constexpr int kDecodeWarps = 4;
 constexpr int kDecodeThreads = 32 * kDecodeWarps;
+/// One warp more than those that compute: it finds the items, and counts what is done. Whoever brings tiles gets them
+/// all before anything else that it asked the memory for.
+constexpr int kDecodeMmaThreads = kDecodeThreads + 32;
 constexpr int kDecodePlainRows = 4;
+constexpr int kDecodePlainTileTokens = 64;
 
-/// The logarithm of the tokens of a chunk, of a sequence with this length.
-KV_DEVICE constexpr int32_t chunk_shift_of(int64_t length) {
+/// The logarithm of the tokens of an invariant chunk, of a sequence with this length.
+KV_DEVICE constexpr int32_t chunk_shift_of(int32_t length) {
   int32_t shift = kShortestChunkShift;
   while ((int64_t{kMostChunks} << shift) < length) ++shift;
   return shift;
@@ -27,42 +41,24 @@ KV_DEVICE constexpr int32_t partial_width_of(int32_t value_dim) {
   return (value_dim + 3) / 4 * 4;
 }
 
-/// How the tokens that a sequence's query tokens see are cut into chunks.
-struct ChunksOfSequence {
-  int64_t begin;   // the first position seen
-  int64_t length;  // of the sequence
-  int32_t shift;   // chunk i is of the positions from i << shift on
-  int32_t first_chunk;
-  int32_t num_chunks;  // at least one, that there is somebody to write the result
-
-  KV_DEVICE static ChunksOfSequence of(const DecodeAttentionParams& p, int64_t length) {
-    const int64_t begin = p.window_begin(length - p.query_length);
-    const int32_t shift = chunk_shift_of(length);
-    const int64_t first = begin >> shift;
-    const int64_t end = (length + (int64_t{1} << shift) - 1) >> shift;
-    return {begin, length, shift, static_cast<int32_t>(first), end - first < 1 ? 1 : static_cast<int32_t>(end - first)};
-  }
-};
-
 /// What every decode kernel is launched with: some sequences of a batch, and the memory for their partial results,
-/// which sequences of one chunk do without.
+/// which rows that one thread block does by itself go without.
 struct DecodeKernelParams {
   DecodeAttentionParams attention;
-  float* partial_outputs;  // [rows of the launch, max_chunks, partial_width]: sum of 2^(logit - greatest) * value
-  float* partial_sums;     // [rows of the launch, max_chunks, 2]: greatest logit in base 2, sum of 2^(logit - greatest)
-  uint32_t* num_handed_out;  // items that thread blocks asked for beyond their first two; zero at first
-  uint32_t* num_arrived;     // [sequences of the launch, KV heads, passes]: chunks that are done; zeros at first
+  float* partial_outputs;  // [partial rows, partial_width]: sum of 2^(logit - greatest) * value
+  float* partial_sums;     // [partial rows, 2]: greatest logit in base 2, sum of 2^(logit - greatest)
+  // Zeros before and after.
+  uint32_t* num_handed_out;  // ranges that thread blocks asked for beyond their first two
+  uint32_t* num_arrived;  // [sequences of the launch, lanes]: pieces that are done, of rows that are cut into several
+  DecodeSplit split;
   int32_t first_sequence;
   int32_t num_sequences;
-  int32_t max_chunks;
+  int32_t num_lanes;  // KV heads times passes
+  int32_t query_heads_per_kv_head;
+  int32_t num_rows;  // of a KV head: query tokens times the query heads that share it
+  int32_t capacity;  // tokens that a sequence has room for
 
   KV_DEVICE int32_t partial_width() const { return partial_width_of(attention.value_dim); }
-
-  /// Where a chunk's partial result of a row is, counted in chunks; rows as `row_of` counts them.
-  KV_DEVICE int64_t partial_of(int64_t row, int32_t chunk) const {
-    const int64_t first_row = attention.row_of(first_sequence, 0, 0);
-    return (row - first_row) * max_chunks + chunk;
-  }
 };
 
 enum class DecodeKernel { plain, mma };

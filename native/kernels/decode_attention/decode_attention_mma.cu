@@ -3,14 +3,13 @@
 #include "kernels/decode_attention/decode_attention_tiles.h"
 #include "kernels/mma_tiles.h"
 
-// Tensor cores by mma.sync, for every GPU from sm_80 on. As many thread blocks as fit take items, some rows of one KV
-// head over one chunk: two each that are its own, and the rest as they get done, since multiprocessors differ in how
-// fast they are served. Of an item's tiles of tokens each of the four warps takes every fourth by itself: it brings
-// them by cp.async into a ring of its own, across the ends of the items, so that enough bytes are under way at all
-// times to keep the memory busy. At the end of an item the warps lay open what they have, and add up a row each by
-// turns. Whoever finishes the last chunk of some rows adds up all of them. Tokens are the rows of both products: keys
-// times queries gives scores whose columns are up to eight query rows, and values, transposed, times their weights
-// gives the output of the same columns.
+// Tensor cores by mma.sync, for every GPU from sm_80 on. As many thread blocks as fit share the work out among them
+// before it begins. Of an item's tiles of tokens each of the four warps takes every fourth by itself: it brings them by
+// cp.async into a ring of its own, across the ends of the items, so that enough bytes are under way at all times to
+// keep the memory busy. At the end of an item the warps lay open what they have, and add up a row each by turns.
+// Whoever finishes the last piece of some rows adds up all of them. Tokens are the rows of both products: keys times
+// queries gives scores whose columns are up to eight query rows, and values, transposed, times their weights gives the
+// output of the same columns.
 
 namespace kv {
 
@@ -37,8 +36,8 @@ __device__ inline void wait_for_copies_of_warp() {
 
 /// What a thread block's warps tell each other, in shared memory.
 struct DecodeExchange {
-  DecodeItem items[2];  // i % 2: the thread block's i-th
-  DecodeItem complete;  // whose rows have all their chunks: none, or the last item
+  DecodeItem items[3];  // i % 3: the thread block's i-th
+  DecodeItem complete;  // whose rows have all their pieces: none, or the last item
   WarpResults<8> results;
 };
 
@@ -67,6 +66,8 @@ struct MmaDecode {
   static constexpr int kTokens = Memory::kTokens;
   static constexpr int kSlices = kTokens / 16;
   static constexpr int kStride = kTokens * kDecodeWarps;
+  static constexpr int kRunTokens = 16;  // of a tile, which are brought at once where they lie in one block
+  static constexpr int kRuns = kTokens / kRunTokens;
   static constexpr uint32_t kAllTokens = ~0u >> (32 - kTokens);
   static constexpr int kPitch = kValueWidth + 4;  // that rows of outputs begin in different banks
   static_assert(8 * kPitch * 4 <= Memory::kStageBytes, "a stage is lent to the outputs of a group");
@@ -74,7 +75,7 @@ struct MmaDecode {
 
   const DecodeKernelParams& params;
   const DecodeAttentionParams& p;
-  const DecodeItems<kRows>& items;
+  const int32_t partial_step;
   std::byte* const memory;  // of this warp: the ring
   uint32_t* const present;  // [stages]: bit i of a stage: its token i is there to see
   DecodeExchange& exchange;
@@ -96,7 +97,7 @@ struct MmaDecode {
     int32_t sequence;
     int32_t kv_head;
     int32_t index;           // of the next one among them
-    int32_t block;           // of the first token of tile `lane`, as the table names it
+    int32_t block;           // of the first token of run `lane` among those of all tiles, as the table names it
     int32_t token_in_block;  // which it is there
 
     __device__ bool is_empty() const { return first >= stop; }
@@ -120,7 +121,7 @@ struct MmaDecode {
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
       const int row = 8 * g + lane / 4;
-      const DecodeRow place(p, of, min(row, of.num_rows - 1));
+      const DecodeRow place(params, of, min(row, of.num_rows - 1));
       const std::byte* query = p.query + p.row_of(of.sequence, place.query_token, place.query_head) * p.key_dim * 2;
 #pragma unroll
       for (int k = 0; k < kSteps; ++k) {
@@ -146,7 +147,7 @@ struct MmaDecode {
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const int row = 8 * g + lane % 4 * 2 + i;
-        rows[g][i] = row < item.num_rows ? RowSight(p, item, DecodeRow(p, item, row)) : RowSight();
+        rows[g][i] = row < item.num_rows ? RowSight(p, item, DecodeRow(params, item, row)) : RowSight();
         greatest[g][i] = kMinusInfinity;
         sums[g][i] = 0;
       }
@@ -168,7 +169,7 @@ struct MmaDecode {
         later = now;
         later.first = now.stop;
       } else {
-        const DecodeItem& next = exchange.items[(last_turn + 1) % 2];
+        const DecodeItem& next = exchange.items[(last_turn + 1) % 3];
         if (last_turn > turn || next.num_rows == 0) return;
         ++last_turn;
         later.first = first_tile(next.begin);
@@ -177,9 +178,10 @@ struct MmaDecode {
         later.sequence = next.sequence;
         later.kv_head = next.kv_head;
       }
-      later.stop = min(later.end, later.first + 32 * kStride);
+      later.stop = min(later.end, later.first + 32 / kRuns * kStride);
       later.index = 0;
-      const int32_t position = min(max(later.first + lane * kStride, later.begin), later.end - 1);
+      const int32_t first_of_run = later.first + lane / kRuns * kStride + lane % kRuns * kRunTokens;
+      const int32_t position = min(max(first_of_run, later.begin), later.end - 1);
       later.token_in_block = static_cast<uint32_t>(position) % static_cast<uint32_t>(p.view.tokens_per_block);
       if (!later.is_empty()) later.block = p.named_block(later.sequence, position);
     }
@@ -187,9 +189,10 @@ struct MmaDecode {
 
   __device__ bool is_block(int32_t block) const { return block >= 0 && block < p.view.num_blocks; }
 
-  /// Begins to bring the keys or values of a tile that lies in one block.
+  /// Begins to bring the keys or values of a run that lies in one block.
   template <typename Tile>
-  __device__ void copy_run(uint32_t to, const KvPlane& plane, int32_t block, int32_t token_in_block) const {
+  __device__ void copy_run(uint32_t to, const KvPlane& plane, int32_t first_row, int32_t block,
+                           int32_t token_in_block) const {
     const std::byte* const first = plane.head(block, token_in_block, now.kv_head);
     if constexpr (32 % Tile::kPieces == 0) {
       // A lane has the same piece of every row that it copies.
@@ -199,18 +202,18 @@ struct MmaDecode {
       const std::byte* from = first + lane / Tile::kPieces * plane.token_stride_bytes + (bytes == 0 ? 0 : 16 * piece);
       const int64_t step = kRowsAtOnce * plane.token_stride_bytes;
 #pragma unroll
-      for (int i = 0; i < kTokens / kRowsAtOnce; ++i) {
-        copy_piece(Tile::piece(to, kRowsAtOnce * i + lane / Tile::kPieces, piece), from, bytes);
+      for (int i = 0; i < kRunTokens / kRowsAtOnce; ++i) {
+        copy_piece(Tile::piece(to, first_row + kRowsAtOnce * i + lane / Tile::kPieces, piece), from, bytes);
         from += step;
       }
     } else {
 #pragma unroll
-      for (int i = 0; i < kTokens * Tile::kPieces / 32; ++i) {
+      for (int i = 0; i < kRunTokens * Tile::kPieces / 32; ++i) {
         const int row = (32 * i + lane) / Tile::kPieces;
         const int piece = (32 * i + lane) % Tile::kPieces;
         const int bytes = 16 * piece < plane.head_bytes ? 16 : 0;
         const std::byte* from = first + row * plane.token_stride_bytes + (bytes == 0 ? 0 : 16 * piece);
-        copy_piece(Tile::piece(to, row, piece), from, bytes);
+        copy_piece(Tile::piece(to, first_row + row, piece), from, bytes);
       }
     }
   }
@@ -233,18 +236,29 @@ struct MmaDecode {
   /// Begins to bring the next tile.
   __device__ void load_tile() {
     const uint32_t to = ring + load_stage * Memory::kStageBytes;
-    int32_t block = __shfl_sync(~0u, now.block, now.index);
-    int32_t token_in_block = __shfl_sync(~0u, now.token_in_block, now.index);
     uint32_t is_there = kAllTokens;
-    if (is_block(block) && token_in_block + kTokens <= p.view.tokens_per_block && now.first >= now.begin &&
-        now.first + kTokens <= now.end) {
-      copy_run<KeyTile>(to, p.view.keys, block, token_in_block);
-      copy_run<ValueTile>(to + Memory::kKeyBytes, p.view.values, block, token_in_block);
+    int32_t blocks[kRuns];
+    int32_t tokens_in_block[kRuns];
+    bool is_whole = now.first >= now.begin && now.first + kTokens <= now.end;
+#pragma unroll
+    for (int run = 0; run < kRuns; ++run) {
+      blocks[run] = __shfl_sync(~0u, now.block, now.index * kRuns + run);
+      tokens_in_block[run] = __shfl_sync(~0u, now.token_in_block, now.index * kRuns + run);
+      is_whole = is_whole && is_block(blocks[run]) && tokens_in_block[run] + kRunTokens <= p.view.tokens_per_block;
+    }
+    if (is_whole) {
+#pragma unroll
+      for (int run = 0; run < kRuns; ++run) {
+        const int32_t first = run * kRunTokens;
+        copy_run<KeyTile>(to, p.view.keys, first, blocks[run], tokens_in_block[run]);
+        copy_run<ValueTile>(to + Memory::kKeyBytes, p.view.values, first, blocks[run], tokens_in_block[run]);
+      }
     } else {
       const int32_t position = now.first + lane % kTokens;
-      block = position >= now.begin && position < now.end ? p.named_block(now.sequence, position) : -1;
+      int32_t block = position >= now.begin && position < now.end ? p.named_block(now.sequence, position) : -1;
       if (!is_block(block)) block = -1;
-      token_in_block = static_cast<uint32_t>(position) % static_cast<uint32_t>(p.view.tokens_per_block);
+      const auto token_in_block =
+          static_cast<int32_t>(static_cast<uint32_t>(position) % static_cast<uint32_t>(p.view.tokens_per_block));
       is_there &= __ballot_sync(~0u, block >= 0);
       copy_tokens<KeyTile>(to, p.view.keys, block, token_in_block);
       copy_tokens<ValueTile>(to + Memory::kKeyBytes, p.view.values, block, token_in_block);
@@ -424,59 +438,71 @@ struct MmaDecode {
     }
   }
 
-  /// Brings what the warps have of an item together; and adds up all chunks of the last one's rows, if they are done.
-  __device__ void finish(uint32_t handed_out) {
-#pragma unroll
-    for (int g = 0; g < kGroups; ++g) {
-      show(g);
-      __syncthreads();
-      if (g == 0) merge_rows(params, exchange.complete);
-      store_rows<8, kPitch>(params, item, 8 * g, exchange.results);
-      if (g == 0 && warp == kDecodeWarps - 1) {
-        const DecodeItem later = items[int64_t{2} * gridDim.x + __shfl_sync(~0u, handed_out, 0)];
-        if (lane == 0) exchange.items[turn % 2] = later;
-      }
-      __syncthreads();
+  __device__ void attend_item() {
+    const int32_t first_of_all = first_tile(item.begin);
+    for (int32_t first = first_of_all;; first += kStride) {
+      const bool is_tile = first < item.end;
+      load(is_tile ? kStages : kStages - 1);  // one stage stays free for the outputs
+      if (first == first_of_all) begin();     // while the copies are under way
+      if (!is_tile) break;
+      attend(first);
     }
-    if (threadIdx.x == 0) {
-      bool is_complete = false;
-      if (item.num_chunks > 1) {
-        // Of all threads' stores: the barrier is between them and this one.
-        __threadfence();
-        is_complete = arrive_last(params, item, kRows);
-        __threadfence();
-      }
-      exchange.complete = is_complete ? item : DecodeItem{};
-    }
+    load_queries(exchange.items[(turn + 1) % 3]);
   }
 
   __device__ void run() {
-    if (lane == 0 && warp < 2) exchange.items[warp] = items[blockIdx.x + int64_t{warp} * gridDim.x];
-    if (threadIdx.x == 0) exchange.complete = {};
     __syncthreads();
     item = exchange.items[0];
     load_queries(item);
-    while (item.num_rows != 0) {
-      begin();
-      uint32_t handed_out = 0;  // items, at the last warp: the item after the next is the one after them
-      if (warp == kDecodeWarps - 1 && lane == 0) handed_out = atomicAdd(params.num_handed_out, 1);
-      int32_t first = first_tile(item.begin);
-      while (true) {
-        const bool is_tile = first < item.end;
-        load(is_tile ? kStages : kStages - 1);  // one stage stays free for the outputs
-        if (!is_tile) break;
-        attend(first);
-        first += kStride;
+    while (true) {
+      const bool is_item = item.num_rows != 0;
+      if (is_item) attend_item();
+#pragma unroll
+      for (int g = 0; g < kGroups; ++g) {
+        if (is_item) show(g);
+        __syncthreads();
+        if (g == 0) merge_rows(params, exchange.complete, partial_step);
+        if (!is_item) return;
+        store_rows<8, kPitch>(params, item, 8 * g, exchange.results);
+        __syncthreads();
       }
-      load_queries(exchange.items[(turn + 1) % 2]);
-      finish(handed_out);
       ++turn;
-      item = exchange.items[turn % 2];
+      item = exchange.items[turn % 3];
     }
-    __syncthreads();
-    merge_rows(params, exchange.complete);
   }
 };
+
+/// What the warp does that does not compute, beside `MmaDecode::run`.
+template <int kGroups, typename Items>
+__device__ void find_and_count_items(const DecodeKernelParams& params, Items& items, DecodeExchange& exchange) {
+  const bool is_first = threadIdx.x % 32 == 0;
+  uint32_t asked = is_first ? items.ask() : 0;
+  const auto find = [&](int32_t turn) {
+    bool is_used = false;
+    const DecodeItem found = items.next(__shfl_sync(~0u, asked, 0), is_used);
+    if (is_first) exchange.items[turn % 3] = found;
+    if (is_used && is_first) asked = items.ask();
+  };
+  find(0);
+  find(1);
+  if (is_first) exchange.complete = {};
+  __syncthreads();
+  DecodeItem last{};
+  for (int32_t turn = 0;; ++turn) {
+    if (is_first && turn > 0) {
+      const bool is_complete = last.num_pieces > 1 && arrive_last(params, last);
+      exchange.complete = is_complete ? last : DecodeItem{};
+    }
+    last = exchange.items[turn % 3];
+    if (last.num_rows != 0) find(turn + 2);
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      __syncthreads();
+      if (last.num_rows == 0) return;
+      __syncthreads();
+    }
+  }
+}
 
 #endif
 
@@ -487,19 +513,22 @@ __device__ void decode_attention_mma(const DecodeKernelParams& params) {
   extern __shared__ __align__(128) std::byte memory[];
   __shared__ uint32_t present[kDecodeWarps][Decode::kStages];
   __shared__ DecodeExchange exchange;
-  const DecodeItems<Decode::kRows> items(params);
+  DecodeItems<Decode::kRows, Decode::kStride> items(params);
   const int warp = threadIdx.x / 32;
-  Decode{params, params.attention, items, memory + warp * Decode::kRingBytes, present[warp], exchange}.run();
+  if (warp == kDecodeWarps) return find_and_count_items<kGroups>(params, items, exchange);
+  Decode{params, params.attention, items.partial_step(), memory + warp * Decode::kRingBytes, present[warp], exchange}
+      .run();
 #else
   // A newer GPU under a driver that compiles the PTX of an older one.
-  decode_attention_plain<dtype, kKeyWidth <= 128 && kValueWidth <= 128 ? 4 : 8>(params);
+  if (threadIdx.x < kDecodeThreads)
+    decode_attention_plain<dtype, kKeyWidth <= 128 && kValueWidth <= 128 ? 4 : 8>(params);
 #endif
 }
 
 }  // namespace kv
 
 #define KV_DECODE_MMA(dtype, key_width, value_width, groups)                                               \
-  extern "C" __global__ void __launch_bounds__(kv::kDecodeThreads,                                         \
+  extern "C" __global__ void __launch_bounds__(kv::kDecodeMmaThreads,                                      \
                                                kv::DecodeMemory<key_width, value_width>::blocks_at_once()) \
       decode_attention_mma_##dtype##_##key_width##_##value_width##_##groups(                               \
           const __grid_constant__ kv::DecodeKernelParams params) {                                         \

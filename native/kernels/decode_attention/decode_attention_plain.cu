@@ -2,8 +2,8 @@
 #include "kernels/decode_attention/decode_attention_merge.h"
 
 // For every type, width up to 256 and alignment of whole elements, on every GPU; no tensor cores. A thread block of
-// four warps takes four rows of a KV head over one chunk; of every sixteen tokens a warp takes four. A lane has every
-// 32nd column of the rows, of four keys and of their values.
+// four warps takes items of four rows of a KV head; of every sixteen tokens a warp takes four. A lane has every 32nd
+// column of the rows, of four keys and of their values.
 
 namespace kv {
 
@@ -59,7 +59,7 @@ struct PlainDecode {
       greatest[r] = kMinusInfinity;
       sums[r] = 0;
       const bool is_there = r < item.num_rows;
-      const DecodeRow place(p, item, is_there ? r : 0);
+      const DecodeRow place(params, item, is_there ? r : 0);
       if (is_there) rows[r] = RowSight(p, item, place);
       const int64_t row = p.row_of(item.sequence, place.query_token, place.query_head);
       const std::byte* query = p.query + row * p.key_dim * element_bytes(p.query_dtype);
@@ -146,14 +146,10 @@ struct PlainDecode {
   }
 };
 
-/// Whether this is the last chunk of its rows that is done. All threads together, between two barriers.
-__device__ inline bool is_last_chunk(const DecodeKernelParams& params, const DecodeItem& item) {
+/// Whether this is the last piece of its rows that is done. All threads together, between two barriers.
+__device__ inline bool is_last_piece(const DecodeKernelParams& params, const DecodeItem& item) {
   __shared__ bool is_last;
-  if (threadIdx.x == 0) {
-    __threadfence();
-    is_last = arrive_last(params, item, kDecodePlainRows);
-    __threadfence();
-  }
+  if (threadIdx.x == 0) is_last = arrive_last(params, item);
   __syncthreads();
   return is_last;
 }
@@ -164,14 +160,19 @@ __device__ __noinline__ void decode_attention_plain(const DecodeKernelParams& pa
   __shared__ float outputs[kDecodeWarps][kDecodePlainRows * kPitch];
   __shared__ WarpResults<kDecodePlainRows> results;
   if (threadIdx.x < kDecodeWarps) results.outputs[threadIdx.x] = outputs[threadIdx.x];
-  const DecodeItems<kDecodePlainRows> items(params);
-  for (int64_t i = blockIdx.x; i < items.count(); i += gridDim.x) {
-    const DecodeItem item = items[i];
+  DecodeItems<kDecodePlainRows, kDecodePlainTileTokens> items(params);
+  __shared__ uint32_t asked;
+  bool is_used = true;
+  while (true) {
+    if (is_used && threadIdx.x == 0) asked = items.ask();
+    __syncthreads();
+    const DecodeItem item = items.next(asked, is_used);
+    if (item.num_rows == 0) return;
     PlainDecode<dtype, kColumns>{params, params.attention, item, results}.run();
     __syncthreads();
     store_rows<kDecodePlainRows, kPitch>(params, item, 0, results);
     __syncthreads();
-    if (item.num_chunks > 1 && is_last_chunk(params, item)) merge_rows(params, item);
+    if (item.num_pieces > 1 && is_last_piece(params, item)) merge_rows(params, item, items.partial_step());
   }
 }
 

@@ -29,11 +29,10 @@ struct DecodeMemory {
   static constexpr int kKeyBytes = kTokens * kKeyRowBytes;
   static constexpr int kStageBytes = kKeyBytes + kTokens * kValueRowBytes;
 
-  /// Two where there is room for no more, and of narrow heads: then more thread blocks fit, which hide more of the work
-  /// between the copies than a longer ring.
+  /// Three, or two where there is room for no more.
   static KV_DEVICE constexpr int stages(int compute_capability) {
-    constexpr int wanted = kTokens == 32 ? 2 : 3;
-    return kDecodeWarps * wanted * kStageBytes + kElsewhereBytes <= most_shared_bytes(compute_capability) ? wanted : 2;
+    const bool has_room = kDecodeWarps * 3 * kStageBytes + kElsewhereBytes <= most_shared_bytes(compute_capability);
+    return has_room ? 3 : 2;
   }
   static KV_DEVICE constexpr int shared_bytes(int compute_capability) {
     return kDecodeWarps * stages(compute_capability) * kStageBytes;
@@ -45,7 +44,7 @@ struct DecodeMemory {
   }
 
   /// At most, of the variables outside.
-  static constexpr int kElsewhereBytes = 4608;
+  static constexpr int kElsewhereBytes = 4864;
 };
 
 }  // namespace kv

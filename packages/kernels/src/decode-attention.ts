@@ -46,8 +46,8 @@ export interface DecodeAttentionInput extends AttentionOptions {
 
 /**
  * Attention of the newest tokens of each sequence over its keys and values in the cache. Accumulates in fp32; the result
- * of a sequence has the same bits in every run and whatever else is in the batch. Queued on `stream`; the inputs may be
- * disposed at once.
+ * has the same bits in every run, and with `batchInvariant` also whatever else is in the batch. Queued on `stream`; the
+ * inputs may be disposed at once.
  * @throws ShapeError, DtypeError, InvalidArgumentError: the argument that does not fit, by its name
  */
 export function decodeAttention(

@@ -26,13 +26,15 @@ describe.skipIf(missing !== "")(`decode attention on ${inject("device")} ${missi
     const again = batch.run();
     expect(Buffer.from(again.output).equals(found.output)).toBe(true);
     expect(Buffer.from(again.logSumExp).equals(found.logSumExp)).toBe(true);
+    if (device.kind === "cuda") batch.check(batch.run({ batchInvariant: true }));
   });
 
   test.skipIf(isSmall).each(independentCases())("a sequence's bits do not depend on the batch: $name", (testCase) => {
     using batch = new DecodeBatch(device, testCase);
-    const all = batch.run();
+    const options = { batchInvariant: true };
+    const all = batch.run(options);
     testCase.lengths.forEach((_, sequence) => {
-      const alone = batch.run({}, sequence);
+      const alone = batch.run(options, sequence);
       expect(Buffer.from(alone.output).equals(batch.partOf(all.output, sequence))).toBe(true);
       expect(Buffer.from(alone.logSumExp).equals(batch.partOf(all.logSumExp, sequence))).toBe(true);
     });
@@ -96,6 +98,7 @@ describe.skipIf(missing !== "")(`decode attention on ${inject("device")} ${missi
     }
     expect(refused({ output: input.query })).toMatchObject({ argument: "output" });
     expect(refused({ hostVariant: "quick" as never })).toMatchObject({ argument: "hostVariant" });
+    expect(refused({ batchInvariant: 1 as never })).toMatchObject({ argument: "batchInvariant" });
     expect(refused({ outputDtype: "fp8_e4m3" as never })).toBeInstanceOf(DtypeError);
     expect(contents(input.output).every((byte) => byte === 0xff)).toBe(true);
   });
