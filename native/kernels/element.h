@@ -43,12 +43,15 @@ KV_DEVICE inline float float_from_bf16(uint16_t bits) {
   return float_of(static_cast<uint32_t>(bits) << 16);
 }
 
+// The hardware's roundings go through 32 bits: ptxas 13.0 and the compiler in driver 580 store a 16-bit result wrongly
+// where its bytes are stored one by one.
+
 /// Nearest, ties to even; past the largest half: infinity.
 KV_DEVICE inline uint16_t fp16_from_float(float value) {
 #ifdef __CUDA_ARCH__
-  uint16_t half;
-  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(value));
-  return half;
+  uint32_t twice;
+  asm("{ .reg .b16 half; cvt.rn.f16.f32 half, %1; mov.b32 %0, {half, half}; }" : "=r"(twice) : "f"(value));
+  return static_cast<uint16_t>(twice);
 #else
   const uint32_t sign = bits_of(value) >> 16 & 0x8000u;
   const uint32_t magnitude = bits_of(value) & 0x7fffffffu;
@@ -65,9 +68,9 @@ KV_DEVICE inline uint16_t fp16_from_float(float value) {
 /// Nearest, ties to even.
 KV_DEVICE inline uint16_t bf16_from_float(float value) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-  uint16_t bits;
-  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
-  return bits;
+  uint32_t twice;
+  asm("{ .reg .b16 bits; cvt.rn.bf16.f32 bits, %1; mov.b32 %0, {bits, bits}; }" : "=r"(twice) : "f"(value));
+  return static_cast<uint16_t>(twice);
 #else
   const uint32_t bits = bits_of(value);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>(bits >> 16 | 0x40u);

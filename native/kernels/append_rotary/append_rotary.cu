@@ -1,34 +1,11 @@
 #include "kernels/append_rotary/append_rotary.h"
+#include "kernels/queued_work.h"
 
 namespace kv {
 
 // One thread block per token. Its threads first work out the token's cosines and sines, a pair each, into shared
 // memory. Then they rotate the query's heads, then the key's, two words at a time that have each other's partners, and
 // copy the value's words.
-
-// Loads and stores of elements, by the conversions of the hardware where every architecture has them. Not for elements
-// that are loaded and stored byte by byte: on sm_90 ptxas 13.0 loses the low byte of an fp16 there.
-template <Dtype dtype, bool is_wide>
-__device__ float number_of(typename Element<dtype>::Stored stored) {
-  if constexpr (dtype == Dtype::fp16 && is_wide) {
-    float number;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(number) : "h"(stored));
-    return number;
-  } else {
-    return Element<dtype>::load(stored);
-  }
-}
-
-template <Dtype dtype, bool is_wide>
-__device__ typename Element<dtype>::Stored stored_of(float number) {
-  if constexpr (dtype == Dtype::fp16 && is_wide) {
-    uint16_t stored;
-    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(stored) : "f"(number));
-    return stored;
-  } else {
-    return Element<dtype>::store(number);
-  }
-}
 
 // A word of several elements, or one element at any address where Word is a byte.
 template <typename Word, Dtype dtype>
@@ -70,8 +47,8 @@ __device__ void rotate(ElementWord<Word, dtype>& one, ElementWord<Word, dtype>& 
   float numbers[2 * n];
 #pragma unroll
   for (int i = 0; i < n; ++i) {
-    numbers[i] = number_of<dtype, Words::is_wide>(one.elements[i]);
-    numbers[n + i] = number_of<dtype, Words::is_wide>(other.elements[i]);
+    numbers[i] = Element<dtype>::load(one.elements[i]);
+    numbers[n + i] = Element<dtype>::load(other.elements[i]);
   }
   float rotated[2 * n];
   if (style == RotaryStyle::half_split) {
@@ -89,8 +66,8 @@ __device__ void rotate(ElementWord<Word, dtype>& one, ElementWord<Word, dtype>& 
   }
 #pragma unroll
   for (int i = 0; i < n; ++i) {
-    one.elements[i] = stored_of<dtype, Words::is_wide>(rotated[i]);
-    other.elements[i] = stored_of<dtype, Words::is_wide>(rotated[n + i]);
+    one.elements[i] = Element<dtype>::store(rotated[i]);
+    other.elements[i] = Element<dtype>::store(rotated[n + i]);
   }
 }
 
@@ -157,6 +134,7 @@ __device__ inline void find_rotations(const AppendRotaryParams& p, int64_t posit
 template <typename Word>
 __device__ void append_rotary(const AppendRotaryParams& p) {
   extern __shared__ float rotations_of_token[];  // [2, width / 2]
+  wait_for_queued_work();
   const int64_t token = blockIdx.x;
   const int64_t position = p.position_of(token);
   if (!p.has_position(position)) return;
