@@ -96,6 +96,8 @@ function benchCalls(device: Device): void {
   stream.synchronizeSync();
   const { handle } = memory;
   const rows = [
+    // Of a handle that was never given out.
+    ["call that does nothing", nanosecondsPerCall(1e6, () => native().release(0))],
     ["call that returns a text", nanosecondsPerCall(1e6, () => native().kernelSource())],
     ["call that asks a stream", nanosecondsPerCall(1e6, () => stream.isIdle)],
     ["call that returns an address", nanosecondsPerCall(1e6, () => native().addressOf(handle))],

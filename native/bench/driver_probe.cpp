@@ -91,12 +91,12 @@ class Probe {
     kv::AppendParams skipped{};
     skipped.first_slot = -1;
     void* params[] = {&skipped};
+    const LaunchConfig config{.num_threads = {128, 1, 1}, .stream = stream_};
     std::vector<double> times;
     for (int i = 0; i < 500; ++i) {
       times.push_back(elapsed_us([&] {
         for (size_t layer = 0; layer < num_layers; ++layer) {
-          driver_.check(driver_.LaunchKernel(function, 1, 1, 1, 128, 1, 1, 0, stream_, params, nullptr),
-                        "cuLaunchKernel");
+          driver_.check(driver_.LaunchKernelEx(&config, function, params, nullptr), "cuLaunchKernelEx");
         }
       }));
       synchronize();

@@ -21,6 +21,9 @@ KV_DEVICE inline int64_t packed_bytes(const KvPlane& plane, const KvView& view) 
   return int64_t{view.tokens_per_block} * view.num_kv_heads * plane.head_bytes;
 }
 
+/// What copy_words() gives each thread.
+constexpr uint32_t kWordsPerThread = 4;
+
 #ifdef __CUDACC__
 /// Where a word of a block lies from the block's start, words counted from token to token and head to head. In 32 bits:
 /// 64-bit divisions cost more than the copy itself.
@@ -32,8 +35,6 @@ __device__ int64_t word_offset_bytes(const KvPlane& plane, const KvView& view, u
   return row / num_kv_heads * plane.token_stride_bytes + row % num_kv_heads * plane.head_stride_bytes +
          word % words_per_head * int64_t{sizeof(Word)};
 }
-
-constexpr uint32_t kWordsPerThread = 4;
 
 /// A thread's share of copying one block: words that lie a thread block apart, so that neighbours touch neighbouring
 /// addresses, all loaded before the first is stored. `place_from` and `place_to` say where a word lies.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <initializer_list>
 
+#include "kernels/block_words.h"
 #include "kernels/kv_view.h"
 
 namespace kv {
@@ -23,5 +24,17 @@ inline int word_bytes(const KvView& view, std::initializer_list<uintptr_t> also)
 inline unsigned threads_for(int64_t words) {
   return static_cast<unsigned>(std::clamp<int64_t>((words + 31) / 32 * 32, 32, 256));
 }
+
+/// The threads that copy one block by copy_words(), every one with a full share where the block is long enough.
+struct BlockThreads {
+  explicit BlockThreads(int64_t words)
+      : num_threads(threads_for((words + kWordsPerThread - 1) / kWordsPerThread)),
+        num_thread_blocks(static_cast<unsigned>((words + words_at_once() - 1) / words_at_once())) {}
+
+  int64_t words_at_once() const { return int64_t{num_threads} * kWordsPerThread; }
+
+  unsigned num_threads;
+  unsigned num_thread_blocks;
+};
 
 }  // namespace kv

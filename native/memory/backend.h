@@ -46,7 +46,8 @@ struct KernelCall {
   const void* params;
   size_t params_bytes;
   void (*on_host)(const void* params);
-  unsigned shared_bytes = 0;                // of dynamic shared memory for each thread block
+  unsigned shared_bytes = 0;  // of dynamic shared memory for each thread block
+  bool waits_itself = false;  // by wait_for_queued_work(), so that it may start before what was queued earlier is done
   std::shared_ptr<void> kept_on_host = {};  // what `on_host` uses beside the params, for as long as it can be called
 };
 

@@ -37,6 +37,25 @@ struct PoolProps {
 };
 static_assert(sizeof(PoolProps) == 88);
 
+/// CUlaunchAttribute, of those whose value is one int.
+struct LaunchAttribute {
+  int id = 0;
+  int padding = 0;
+  int value = 0;
+  int unused[15] = {};
+};
+static_assert(sizeof(LaunchAttribute) == 72);
+
+/// CUlaunchConfig
+struct LaunchConfig {
+  unsigned num_thread_blocks[3] = {1, 1, 1};
+  unsigned num_threads[3] = {1, 1, 1};
+  unsigned shared_bytes = 0;
+  StreamHandle stream = nullptr;
+  LaunchAttribute* attributes = nullptr;
+  unsigned num_attributes = 0;
+};
+
 constexpr Result kSuccess = 0;
 constexpr Result kInvalidValue = 1;
 constexpr Result kOutOfMemory = 2;
@@ -49,7 +68,9 @@ constexpr int kPoolReleaseThreshold = 4;
 constexpr int kPoolReservedBytes = 5;
 constexpr int kPoolUsedBytes = 7;
 constexpr int kPointerMemoryType = 2;
+constexpr int kPtxVersion = 5;
 constexpr int kMaxDynamicSharedBytes = 8;
+constexpr int kProgrammaticStreamSerialization = 6;
 constexpr unsigned kMemoryTypeHost = 1;
 constexpr unsigned kMemoryTypeDevice = 2;
 constexpr int kCaptureRelaxed = 2;
@@ -100,12 +121,12 @@ constexpr int kCaptureRelaxed = 2;
   X(ModuleLoadData, "cuModuleLoadData", 2000, (Module*, const void*))                                                \
   X(ModuleUnload, "cuModuleUnload", 2000, (Module))                                                                  \
   X(ModuleGetFunction, "cuModuleGetFunction", 2000, (Function*, Module, const char*))                                \
+  X(FuncGetAttribute, "cuFuncGetAttribute", 2020, (int*, int, Function))                                             \
   X(FuncSetAttribute, "cuFuncSetAttribute", 9000, (Function, int, int))                                              \
   X(TensorMapEncodeTiled, "cuTensorMapEncodeTiled", 12000,                                                           \
     (void*, int, unsigned, void*, const uint64_t*, const uint64_t*, const uint32_t*, const uint32_t*, int, int, int, \
      int))                                                                                                           \
-  X(LaunchKernel, "cuLaunchKernel", 4000,                                                                            \
-    (Function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, StreamHandle, void**, void**))  \
+  X(LaunchKernelEx, "cuLaunchKernelEx", 11060, (const LaunchConfig*, Function, void**, void**))                      \
   X(StreamBeginCapture, "cuStreamBeginCapture", 10010, (StreamHandle, int))                                          \
   X(StreamEndCapture, "cuStreamEndCapture", 10000, (StreamHandle, GraphHandle*))                                     \
   X(GraphInstantiate, "cuGraphInstantiateWithFlags", 11040, (GraphExec*, GraphHandle, unsigned long long))           \

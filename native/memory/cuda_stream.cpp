@@ -15,6 +15,9 @@ namespace {
 
 // What a kernel may have without being allowed more.
 constexpr unsigned kStaticSharedBytes = 48 * 1024;
+// From sm_90 on a kernel can wait for the one before by itself; streams capture it so from CUDA 12.3 on.
+constexpr int kWaitingPtxVersion = 90;
+constexpr int kWaitingDriverVersion = 12030;
 
 cuda::DevicePtr device_ptr(const void* address) {
   return reinterpret_cast<cuda::DevicePtr>(address);
@@ -46,21 +49,21 @@ void CudaContext::make_current() const {
   if (current != context_) driver_.check(driver_.CtxSetCurrent(context_), "cuCtxSetCurrent");
 }
 
-cuda::Function CudaContext::kernel(const char* name, unsigned shared_bytes) {
+CudaContext::Kernel CudaContext::kernel(const char* name, unsigned shared_bytes) {
   const std::scoped_lock lock(mutex_);
   // By address first: the names are literals, and this is on the way of every launch.
   auto found = std::find_if(kernels_.begin(), kernels_.end(), [&](const Kernel& each) { return each.name == name; });
-  if (found == kernels_.end()) found = kernels_.insert(found, {name, load(name), kStaticSharedBytes});
+  if (found == kernels_.end()) found = kernels_.insert(found, load(name));
   if (shared_bytes > found->shared_bytes) {
     driver_.check(
         driver_.FuncSetAttribute(found->function, cuda::kMaxDynamicSharedBytes, static_cast<int>(shared_bytes)),
         "cuFuncSetAttribute");
     found->shared_bytes = shared_bytes;
   }
-  return found->function;
+  return *found;
 }
 
-cuda::Function CudaContext::load(const char* name) {
+CudaContext::Kernel CudaContext::load(const char* name) {
   if (module_ == nullptr) {
     // The fatbin has machine code for the GPUs known when it was built; the PTX serves others, and older drivers.
     cuda::Result result = kernels::fatbin() == nullptr ? -1 : driver_.ModuleLoadData(&module_, kernels::fatbin());
@@ -71,7 +74,10 @@ cuda::Function CudaContext::load(const char* name) {
   }
   cuda::Function function = nullptr;
   driver_.check(driver_.ModuleGetFunction(&function, module_, name), "cuModuleGetFunction");
-  return function;
+  int ptx_version = 0;
+  driver_.check(driver_.FuncGetAttribute(&ptx_version, cuda::kPtxVersion, function), "cuFuncGetAttribute");
+  const bool can_wait = ptx_version >= kWaitingPtxVersion && properties_.driver_version >= kWaitingDriverVersion;
+  return {name, function, can_wait, kStaticSharedBytes};
 }
 
 CudaEvent::CudaEvent(std::shared_ptr<CudaContext> context, unsigned flags) : context_(std::move(context)) {
@@ -163,10 +169,16 @@ void CudaStream::launch(const KernelCall& call) {
   context_->make_current();
   void* params[] = {const_cast<void*>(call.params)};
   const auto& blocks = call.num_thread_blocks;
-  const cuda::Function function = context_->kernel(call.name, call.shared_bytes);
-  context_->driver().check(context_->driver().LaunchKernel(function, blocks[0], blocks[1], blocks[2], call.num_threads,
-                                                           1, 1, call.shared_bytes, work_handle(), params, nullptr),
-                           "cuLaunchKernel");
+  const CudaContext::Kernel kernel = context_->kernel(call.name, call.shared_bytes);
+  cuda::LaunchAttribute waits_itself{.id = cuda::kProgrammaticStreamSerialization, .value = 1};
+  const cuda::LaunchConfig config{.num_thread_blocks = {blocks[0], blocks[1], blocks[2]},
+                                  .num_threads = {call.num_threads, 1, 1},
+                                  .shared_bytes = call.shared_bytes,
+                                  .stream = work_handle(),
+                                  .attributes = &waits_itself,
+                                  .num_attributes = call.waits_itself && kernel.can_wait_itself ? 1u : 0u};
+  context_->driver().check(context_->driver().LaunchKernelEx(&config, kernel.function, params, nullptr),
+                           "cuLaunchKernelEx");
 }
 
 void* CudaStream::workspace(size_t bytes) {

@@ -27,18 +27,20 @@ class CudaContext {
   /// For giving back, which goes on whatever fails. At process exit the driver may be gone, with all its memory: its
   /// functions then only return an error.
   void try_make_current() const noexcept { (void)driver_.CtxSetCurrent(context_); }
-  /// A kernel by name, that may be given `shared_bytes`; loads the embedded kernels at the first call.
-  cuda::Function kernel(const char* name, unsigned shared_bytes);
 
- private:
-  const cuda::Driver& driver_;
   struct Kernel {
     const char* name;
     cuda::Function function;
+    bool can_wait_itself;   // was compiled for a GPU that has the instructions
     unsigned shared_bytes;  // the most that it has been allowed
   };
+  /// A kernel by name, that may be given `shared_bytes`; loads the embedded kernels at the first call.
+  Kernel kernel(const char* name, unsigned shared_bytes);
 
-  cuda::Function load(const char* name);
+ private:
+  const cuda::Driver& driver_;
+
+  Kernel load(const char* name);
 
   const DeviceProperties properties_;
   cuda::Device device_ = 0;

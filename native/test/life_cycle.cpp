@@ -12,7 +12,7 @@
 namespace kv::test {
 namespace {
 
-// The host asks the system, and makes pages resident, for this much only.
+// The host asks the system, and makes pages resident, for this much only; elsewhere it would only take time.
 constexpr size_t kLargeBytes = size_t{16} << 20;
 constexpr size_t kBytes = 8192;
 
@@ -83,7 +83,7 @@ void life_cycle(const std::string& device) {
   const StreamPtr home = backend->make_stream();
   const StreamPtr other = backend->make_stream();
   Memory cache(backend, home, kBytes, 4096, MemoryKind::pool);
-  Memory large(backend, other, kLargeBytes, 1, MemoryKind::pool);
+  Memory large(backend, other, device == "host" ? kLargeBytes : kBytes, 1, MemoryKind::pool);
   Memory plain(backend, home, kBytes, 1, MemoryKind::plain);
   Memory pinned(backend, home, kBytes, 1, MemoryKind::pinned);
   const auto shared = std::make_shared<Memory>(backend, home, kBytes, 1, MemoryKind::pool);

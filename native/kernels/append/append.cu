@@ -1,4 +1,5 @@
 #include "kernels/append/append.h"
+#include "kernels/queued_work.h"
 
 namespace kv {
 
@@ -17,6 +18,7 @@ __device__ void write_token(const KvPlane& plane, const KvView& view, int64_t sl
 
 template <typename Word>
 __device__ void append(const AppendParams& params) {
+  wait_for_queued_work();
   const KvView& view = params.view;
   const int64_t token = blockIdx.x;
   const int64_t slot = params.slot_of(token);

@@ -31,7 +31,8 @@ void run_append(const AppendParams& params, Stream& stream) {
                  .num_threads = threads_for(words),
                  .params = &params,
                  .params_bytes = sizeof params,
-                 .on_host = [](const void* p) { append_cpu(*static_cast<const AppendParams*>(p)); }});
+                 .on_host = [](const void* p) { append_cpu(*static_cast<const AppendParams*>(p)); },
+                 .waits_itself = true});
 }
 
 }  // namespace kv

@@ -49,7 +49,8 @@ void run_append_rotary(const AppendRotaryParams& params, Stream& stream) {
                  .params = &params,
                  .params_bytes = sizeof params,
                  .on_host = [](const void* p) { append_rotary_cpu(*static_cast<const AppendRotaryParams*>(p)); },
-                 .shared_bytes = static_cast<unsigned>(params.width) * static_cast<unsigned>(sizeof(float))});
+                 .shared_bytes = static_cast<unsigned>(params.width) * static_cast<unsigned>(sizeof(float)),
+                 .waits_itself = true});
 }
 
 }  // namespace kv

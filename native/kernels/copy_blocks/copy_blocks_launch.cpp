@@ -10,9 +10,6 @@
 namespace kv {
 namespace {
 
-constexpr unsigned kThreads = 256;
-constexpr int64_t kWordsPerThreadBlock = kThreads * 4;
-
 const char* kernel_for(int word_bytes) {
   switch (word_bytes) {
     case 16:
@@ -36,10 +33,10 @@ void launch(const CopyBlocksParams& params, Stream& stream) {
     throw invalid_argument("view", "has blocks of " + std::to_string(words) + " words of " + std::to_string(bytes) +
                                        " bytes; copyBlocks counts them in 32 bits");
   }
+  const BlockThreads threads(words);
   stream.launch({.name = kernel_for(bytes),
-                 .num_thread_blocks = {static_cast<unsigned>((words + kWordsPerThreadBlock - 1) / kWordsPerThreadBlock),
-                                       static_cast<unsigned>(params.num_pairs), 2},
-                 .num_threads = kThreads,
+                 .num_thread_blocks = {threads.num_thread_blocks, static_cast<unsigned>(params.num_pairs), 2},
+                 .num_threads = threads.num_threads,
                  .params = &params,
                  .params_bytes = sizeof params,
                  .on_host = [](const void* p) { copy_blocks_cpu(*static_cast<const CopyBlocksParams*>(p)); }});

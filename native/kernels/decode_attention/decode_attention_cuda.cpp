@@ -183,7 +183,8 @@ void launch_decode_attention(DecodeKernel kernel, const DecodeAttentionParams& p
                    .params = &all,
                    .params_bytes = sizeof all,
                    .on_host = nullptr,
-                   .shared_bytes = item.shared_bytes});
+                   .shared_bytes = item.shared_bytes,
+                   .waits_itself = true});
   }
 }
 

@@ -2,6 +2,7 @@
 #include "kernels/decode_attention/decode_attention_plain.cu"
 #include "kernels/decode_attention/decode_attention_tiles.h"
 #include "kernels/mma_tiles.h"
+#include "kernels/queued_work.h"
 
 // Tensor cores by mma.sync, for every GPU from sm_80 on. As many thread blocks as fit share the work out among them
 // before it begins. Of an item's tiles of tokens each of the four warps takes every fourth by itself: it brings them by
@@ -513,6 +514,7 @@ __device__ void decode_attention_mma(const DecodeKernelParams& params) {
   extern __shared__ __align__(128) std::byte memory[];
   __shared__ uint32_t present[kDecodeWarps][Decode::kStages];
   __shared__ DecodeExchange exchange;
+  wait_for_queued_work();
   DecodeItems<Decode::kRows, Decode::kStride> items(params);
   const int warp = threadIdx.x / 32;
   if (warp == kDecodeWarps) return find_and_count_items<kGroups>(params, items, exchange);

@@ -1,5 +1,6 @@
 #pragma once
 #include "kernels/decode_attention/decode_attention_merge.h"
+#include "kernels/queued_work.h"
 
 // For every type, width up to 256 and alignment of whole elements, on every GPU; no tensor cores. A thread block of
 // four warps takes items of four rows of a KV head; of every sixteen tokens a warp takes four. A lane has every 32nd
@@ -157,6 +158,7 @@ __device__ inline bool is_last_piece(const DecodeKernelParams& params, const Dec
 template <Dtype dtype, int kColumns>
 __device__ __noinline__ void decode_attention_plain(const DecodeKernelParams& params) {
   constexpr int kPitch = 32 * kColumns;
+  wait_for_queued_work();
   __shared__ float outputs[kDecodeWarps][kDecodePlainRows * kPitch];
   __shared__ WarpResults<kDecodePlainRows> results;
   if (threadIdx.x < kDecodeWarps) results.outputs[threadIdx.x] = outputs[threadIdx.x];

@@ -11,8 +11,6 @@
 namespace kv {
 namespace {
 
-constexpr unsigned kThreads = 256;
-constexpr int64_t kWordsPerThreadBlock = kThreads * 4;
 // Long enough that launches between the copies cost little, short enough to be found in any pool.
 constexpr int64_t kStagingBytes = 32 << 20;
 
@@ -39,10 +37,10 @@ void launch(const GatherBlocksParams& params, Stream& stream) {
     throw invalid_argument("view", "has blocks of " + std::to_string(words) + " words of " + std::to_string(bytes) +
                                        " bytes; gatherBlocks counts them in 32 bits");
   }
+  const BlockThreads threads(words);
   stream.launch({.name = kernel_for(bytes),
-                 .num_thread_blocks = {static_cast<unsigned>((words + kWordsPerThreadBlock - 1) / kWordsPerThreadBlock),
-                                       static_cast<unsigned>(params.num_blocks), 2},
-                 .num_threads = kThreads,
+                 .num_thread_blocks = {threads.num_thread_blocks, static_cast<unsigned>(params.num_blocks), 2},
+                 .num_threads = threads.num_threads,
                  .params = &params,
                  .params_bytes = sizeof params,
                  .on_host = [](const void* p) { gather_blocks_cpu(*static_cast<const GatherBlocksParams*>(p)); }});

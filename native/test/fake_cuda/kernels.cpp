@@ -108,18 +108,28 @@ Result TensorMapEncodeTiled(void*, int, unsigned, void*, const uint64_t*, const 
   return call([&](Lock&) { return kSuccess; });
 }
 
+Result FuncGetAttribute(int* value, int, Function) {
+  return call_in_context([&](Lock&) {
+    *value = 90;
+    return kSuccess;
+  });
+}
+
 Result FuncSetAttribute(Function, int, int) {
   return call_in_context([&](Lock&) { return kSuccess; });
 }
 
-Result LaunchKernel(Function function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
-                    StreamHandle handle, void** params, void**) {
+Result LaunchKernelEx(const LaunchConfig* config, Function function, void** params, void**) {
   return call_in_context([&](Lock&) {
+    for (unsigned i = 0; i < config->num_attributes; ++i) {
+      const auto& [id, padding, value, unused] = config->attributes[i];
+      if (id != kProgrammaticStreamSerialization || value != 1) return kInvalidValue;
+    }
     const auto& kernel = *reinterpret_cast<const Kernel*>(function);
     // Whole words of the widest alignment, as the driver copies parameters at the call.
     std::vector<std::max_align_t> kept((kernel.params_bytes + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
     std::memcpy(kept.data(), params[0], kernel.params_bytes);
-    give(handle, [run = kernel.run, kept = std::move(kept)] { run(kept.data()); });
+    give(config->stream, [run = kernel.run, kept = std::move(kept)] { run(kept.data()); });
     return kSuccess;
   });
 }
