@@ -8,6 +8,7 @@ import { formatUs, printTable, time } from "./figures.ts";
 const LLAMA_8B = { numLayers: 32, numKvHeads: 8, headDim: 128, dtype: "bf16" } as const;
 const NUM_QUERY_HEADS = 32;
 const TOKENS_PER_BLOCK = 16;
+const STEPS_IN_A_ROW = 10;
 /** Sequences, and tokens of each. */
 const GPU_STEPS = [
   [1, 8192],
@@ -22,6 +23,8 @@ interface Model extends Disposable {
   readonly batch: Batch;
   /** One token more for each sequence, and what the kernels must know of it. */
   prepare(): void;
+  /** Gives the sequences their first length again. */
+  rewind(): void;
   attend(): void;
   append(): void;
 }
@@ -59,7 +62,7 @@ interface StepTimes {
   readonly deviceUs: number;
 }
 
-/** The device's clock takes turns with the host's, since every step is a token longer. */
+/** The device's clock takes turns with the host's, and the sequences never grow by more than ten tokens. */
 function timeSteps(model: Model, queue: () => void, replay: () => void): StepTimes {
   const stream = device.defaultStream;
   using start = device.createEvent();
@@ -74,6 +77,7 @@ function timeSteps(model: Model, queue: () => void, replay: () => void): StepTim
     });
     stream.synchronizeSync();
     onDevice.push(end.elapsedMsSince(start) * 1000);
+    model.rewind();
   };
   const queued = time(numSteps, () => step(model, queue), replayOnDevice);
   onDevice.length = 0;
@@ -84,14 +88,14 @@ function timeSteps(model: Model, queue: () => void, replay: () => void): StepTim
   const done = time(numSteps, untilDone, replayOnDevice);
   onDevice.sort((a, b) => a - b);
   const tenSteps = (): void => {
-    for (let i = 0; i < 10; i++) step(model, queue);
+    for (let i = 0; i < STEPS_IN_A_ROW; i++) step(model, queue);
     stream.synchronizeSync();
   };
-  const flowing = time(numSteps / 10, tenSteps);
+  const flowing = time(numSteps / STEPS_IN_A_ROW, tenSteps, model.rewind);
   return {
     queuedUs: queued.medianUs,
     doneUs: done.medianUs,
-    flowingUs: flowing.medianUs / 10,
+    flowingUs: flowing.medianUs / STEPS_IN_A_ROW,
     deviceUs: onDevice[numSteps >> 1] as number,
   };
 }
@@ -103,8 +107,7 @@ function step({ prepare, batch }: Model, queue: () => void): void {
 }
 
 function openModel(device: Device, maxSequences: number, length: number): Model {
-  // As many steps as are timed, and each a token longer.
-  const maxBlocksPerSequence = Math.ceil((length + 25 * numSteps) / TOKENS_PER_BLOCK);
+  const maxBlocksPerSequence = Math.ceil((length + STEPS_IN_A_ROW) / TOKENS_PER_BLOCK);
   const numBlocks = maxSequences * maxBlocksPerSequence;
   const cache = PagedKVCache.allocate(device, { ...LLAMA_8B, tokensPerBlock: TOKENS_PER_BLOCK, numBlocks });
   for (const buffer of cache.buffers) buffer.fill(0x3c); // 0.0115 in bf16
@@ -123,6 +126,9 @@ function openModel(device: Device, maxSequences: number, length: number): Model 
     prepare: () => {
       for (const sequence of sequences) sequence.appendToken(1);
       batch.prepare(sequences);
+    },
+    rewind: () => {
+      for (const sequence of sequences) sequence.truncate(length);
     },
     attend: () => {
       for (const layer of layers) cache.attend(layer, batch, input);

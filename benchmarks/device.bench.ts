@@ -1,7 +1,7 @@
 // What memory costs through TypeScript: allocation with zeroing, native calls, copies. `--device=host` for another device
 // than the first GPU. Beside each figure the limit measured in the same run: the bare driver, or the device's fill rate.
 import { type Device, type DeviceMemory, openDevice } from "@kv/device-memory";
-import { native } from "@kv/native";
+import { type MemoryHandle, native } from "@kv/native";
 import { type DriverFigures, probeDriver } from "./driver-probe.ts";
 import {
   formatUs,
@@ -95,9 +95,9 @@ function benchCalls(device: Device): void {
   const stream = device.defaultStream;
   stream.synchronizeSync();
   const { handle } = memory;
+  const released = handleOfDisposed(device);
   const rows = [
-    // Of a handle that was never given out.
-    ["call that does nothing", nanosecondsPerCall(1e6, () => native().release(0))],
+    ["call that does nothing", nanosecondsPerCall(1e6, () => native().release(released))],
     ["call that returns a text", nanosecondsPerCall(1e6, () => native().kernelSource())],
     ["call that asks a stream", nanosecondsPerCall(1e6, () => stream.isIdle)],
     ["call that returns an address", nanosecondsPerCall(1e6, () => native().addressOf(handle))],
@@ -110,6 +110,11 @@ function benchCalls(device: Device): void {
     ["", "ns each"],
     rows.map(([what, ns]) => [what, ns.toFixed(0)]),
   );
+}
+
+function handleOfDisposed(device: Device): MemoryHandle {
+  using memory = device.allocate(4096);
+  return memory.handle;
 }
 
 async function benchCopies(device: Device, driver: DriverFigures): Promise<void> {

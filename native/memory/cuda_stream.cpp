@@ -8,6 +8,7 @@
 #include "memory/capture.h"
 #include "memory/cuda_device.h"
 #include "memory/cuda_recording.h"
+#include "memory/cuda_staging.h"
 #include "memory/error.h"
 
 namespace kv {
@@ -21,6 +22,16 @@ constexpr int kWaitingDriverVersion = 12030;
 
 cuda::DevicePtr device_ptr(const void* address) {
   return reinterpret_cast<cuda::DevicePtr>(address);
+}
+
+/// Whether memory of the host is of a kind that the driver does not know.
+bool is_pageable_memory(const cuda::Driver& driver, const void* memory) {
+  // The plural call: the singular one fails for memory that the driver does not know, and tools report that.
+  unsigned memory_type = 0;
+  void* values[] = {&memory_type};
+  driver.check(driver.PointerGetAttributes(1, &cuda::kPointerMemoryType, values, device_ptr(memory)),
+               "cuPointerGetAttributes");
+  return memory_type == 0;
 }
 
 CudaEvent& as_cuda(Event& event, const char* argument) {
@@ -125,6 +136,7 @@ CudaStream::~CudaStream() {
   } else if (thread_.joinable()) {
     thread_.join();
   }
+  staging_.reset();
   context_->try_make_current();
   // The driver waits for the work that uses it.
   for (const auto* memory : {&workspaces_, &counters_}) {
@@ -148,21 +160,28 @@ void CudaStream::copy(void* to, const void* from, size_t bytes) {
 void CudaStream::upload(void* to, const void* from, size_t bytes) {
   context_->make_current();
   const auto& driver = context_->driver();
-  // The plural call: the singular one fails for memory that the driver does not know, and tools report that.
-  unsigned memory_type = 0;
-  void* values[] = {&memory_type};
-  driver.check(driver.PointerGetAttributes(1, &cuda::kPointerMemoryType, values, device_ptr(from)),
-               "cuPointerGetAttributes");
+  const bool is_pageable = is_pageable_memory(driver, from);
+  if (is_pageable && bytes >= CudaStaging::kLeastBytes) {
+    return staging().upload(static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes);
+  }
   driver.check(driver.MemcpyHtoDAsync(device_ptr(to), from, bytes, handle_), "cuMemcpyHtoDAsync");
-  // Pageable memory, which the driver does not know, is staged before the call returns; pinned memory is read later.
-  if (memory_type != 0) synchronize();
+  // The driver stages pageable memory before the call returns; pinned memory is read later.
+  if (!is_pageable) synchronize();
 }
 
 void CudaStream::download(void* to, const void* from, size_t bytes) {
   context_->make_current();
   const auto& driver = context_->driver();
+  if (bytes >= CudaStaging::kLeastBytes && is_pageable_memory(driver, to)) {
+    return staging().download(static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes);
+  }
   driver.check(driver.MemcpyDtoHAsync(to, device_ptr(from), bytes, handle_), "cuMemcpyDtoHAsync");
   synchronize();
+}
+
+CudaStaging& CudaStream::staging() {
+  if (staging_ == nullptr) staging_ = std::make_unique<CudaStaging>(context_, handle_);
+  return *staging_;
 }
 
 void CudaStream::launch(const KernelCall& call) {

@@ -65,6 +65,7 @@ class CudaEvent : public Event {
 };
 
 class CudaCapture;
+class CudaStaging;
 
 /// A CUDA stream, and a thread of its own, made when first needed, that waits for it and calls back.
 class CudaStream : public Stream {
@@ -121,6 +122,9 @@ class CudaStream : public Stream {
   void* last_of(GrowingMemory& memory, size_t bytes, bool is_zeroed);
   void zero(cuda::DevicePtr address, size_t bytes);
 
+  /// For long copies between the device and pageable memory.
+  CudaStaging& staging();
+
   /// Where work goes that can be captured.
   cuda::StreamHandle work_handle() const noexcept;
 
@@ -129,6 +133,7 @@ class CudaStream : public Stream {
   std::unique_ptr<CudaCapture> captured_;  // null unless the stream is being captured
   GrowingMemory workspaces_;
   GrowingMemory counters_;
+  std::unique_ptr<CudaStaging> staging_;  // made when first needed
   std::shared_ptr<Waiter> waiter_ = std::make_shared<Waiter>();
   std::thread thread_;
 };

@@ -15,6 +15,8 @@ namespace {
 // The host asks the system, and makes pages resident, for this much only; elsewhere it would only take time.
 constexpr size_t kLargeBytes = size_t{16} << 20;
 constexpr size_t kBytes = 8192;
+// Long enough to go through pinned buffers, which a second copy uses again.
+constexpr size_t kStagedBytes = size_t{1} << 20;
 
 /// Two blocks of four tokens, of two heads of 16 bytes, keys and values in one buffer.
 KvView small_view(const Memory& memory) {
@@ -75,6 +77,13 @@ void capture(const std::shared_ptr<Backend>& backend, const std::shared_ptr<Memo
   home->counters(kBytes);
 }
 
+void move_long_array(const std::shared_ptr<Backend>& backend, const StreamPtr& stream) {
+  const Memory memory(backend, stream, kStagedBytes, 1, MemoryKind::pool);
+  std::vector<std::byte> bytes(kStagedBytes);
+  stream->upload(memory.address(), bytes.data(), bytes.size());
+  stream->download(bytes.data(), memory.address(), bytes.size());
+}
+
 }  // namespace
 
 void life_cycle(const std::string& device) {
@@ -97,6 +106,7 @@ void life_cycle(const std::string& device) {
   measure(*home, *other, *backend);
   capture(backend, shared, home, other);
   wait_for_callback(*other);
+  move_long_array(backend, home);
   home->download(bytes.data(), cache.address(), kBytes);
   backend->is_resident(plain.address(), kBytes, MemoryKind::plain);
   backend->memory_info();

@@ -75,6 +75,26 @@ TEST_CASE_TEMPLATE("has read pinned memory too when upload returns", On, OnHost,
   }
 }
 
+TEST_CASE_TEMPLATE("moves long arrays both ways, in the order of its work", On, OnHost, OnFakeCuda) {
+  const auto backend = On::open();
+  const StreamPtr stream = backend->make_stream();
+  constexpr size_t mebibyte = size_t{1} << 20;
+  // From one piece to several that take turns, whole ones and others.
+  for (const size_t bytes : {mebibyte, 8 * mebibyte, 16 * mebibyte + 1, 29 * mebibyte - 3}) {
+    CAPTURE(bytes);
+    const auto memory = allocate(backend, stream, bytes);
+    std::vector<std::byte> source(bytes);
+    for (size_t i = 0; i < bytes; ++i) source[i] = static_cast<std::byte>(i * 2654435761u >> 24);
+    const std::vector<std::byte> wanted = source;
+    stream->fill(memory->address(), 9, bytes);
+    stream->upload(memory->address(), source.data(), bytes);
+    std::fill(source.begin(), source.end(), std::byte{2});
+    CHECK(contents(*memory, *stream) == wanted);
+    stream->fill(memory->address(), 7, bytes);
+    CHECK(contents(*memory, *stream) == repeated(bytes, 7));
+  }
+}
+
 TEST_CASE_TEMPLATE("calls back after the work, in order, on another thread", On, OnHost, OnFakeCuda) {
   const auto backend = On::open();
   const StreamPtr stream = backend->make_stream();

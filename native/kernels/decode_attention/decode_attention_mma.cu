@@ -35,6 +35,11 @@ __device__ inline void wait_for_copies_of_warp() {
   __syncwarp();
 }
 
+/// Waits for all warps of the thread block, which come from different places: __syncthreads() is for one.
+__device__ inline void meet() {
+  asm volatile("barrier.sync 1, %0;" ::"n"(kDecodeMmaThreads) : "memory");
+}
+
 /// What a thread block's warps tell each other, in shared memory.
 struct DecodeExchange {
   DecodeItem items[3];  // i % 3: the thread block's i-th
@@ -236,6 +241,7 @@ struct MmaDecode {
 
   /// Begins to bring the next tile.
   __device__ void load_tile() {
+    __syncwarp();  // no lane still reads what is there
     const uint32_t to = ring + load_stage * Memory::kStageBytes;
     uint32_t is_there = kAllTokens;
     int32_t blocks[kRuns];
@@ -424,6 +430,7 @@ struct MmaDecode {
   /// Lays the columns of a group open to the other warps, in the stage that is brought next.
   __device__ void show(int g) {
     auto* to = reinterpret_cast<float*>(memory + load_stage * Memory::kStageBytes);
+    __syncwarp();  // no lane still reads what is there
     if (lane == 0) exchange.results.outputs[warp] = to;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
@@ -452,7 +459,7 @@ struct MmaDecode {
   }
 
   __device__ void run() {
-    __syncthreads();
+    meet();
     item = exchange.items[0];
     load_queries(item);
     while (true) {
@@ -461,11 +468,11 @@ struct MmaDecode {
 #pragma unroll
       for (int g = 0; g < kGroups; ++g) {
         if (is_item) show(g);
-        __syncthreads();
+        meet();
         if (g == 0) merge_rows(params, exchange.complete, partial_step);
         if (!is_item) return;
         store_rows<8, kPitch>(params, item, 8 * g, exchange.results);
-        __syncthreads();
+        meet();
       }
       ++turn;
       item = exchange.items[turn % 3];
@@ -487,7 +494,7 @@ __device__ void find_and_count_items(const DecodeKernelParams& params, Items& it
   find(0);
   find(1);
   if (is_first) exchange.complete = {};
-  __syncthreads();
+  meet();
   DecodeItem last{};
   for (int32_t turn = 0;; ++turn) {
     if (is_first && turn > 0) {
@@ -498,9 +505,9 @@ __device__ void find_and_count_items(const DecodeKernelParams& params, Items& it
     if (last.num_rows != 0) find(turn + 2);
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
-      __syncthreads();
+      meet();
       if (last.num_rows == 0) return;
-      __syncthreads();
+      meet();
     }
   }
 }

@@ -71,7 +71,7 @@ struct WarpGroupPrefill {
     constexpr int kConsumerWarps = 8;
     for (int stage = 0; stage < 2; ++stage) {
       init_barrier(item_full(stage), 1);
-      init_barrier(item_empty(stage), kConsumerWarps + 2);
+      init_barrier(item_empty(stage), 32 * (kConsumerWarps + 2));  // every lane reads an item
       init_barrier(query_full(stage), 1);
       init_barrier(query_empty(stage), kConsumerWarps);
       init_barrier(keys_full(stage), 1);
@@ -139,8 +139,7 @@ struct WarpGroupPrefill {
     const int slot = number % 2;
     wait_for(item_full(slot), number / 2 % 2);
     const WarpGroupItem item = item_at(slot);
-    __syncwarp();
-    release(item_empty(slot));
+    arrive(item_empty(slot));
     return item;
   }
 
@@ -499,8 +498,8 @@ struct WarpGroupPrefill {
       release(keys_empty(stage));
       release(values_empty(1 - stage));
       store(item_at(slot).tile, query_stage, outputs, factor);
+      arrive(item_empty(slot));
       __syncwarp();
-      release(item_empty(slot));
       if (kStagesOutputs) release(query_empty(query_stage));
       if (!kStagesOutputs && at.num_tiles == 1) release(query_empty(0));
       softmax = SoftmaxRows{};

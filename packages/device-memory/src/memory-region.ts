@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type MemoryHandle, native, OutOfBoundsError } from "@kv/native";
+import { copyFromHostInPieces, copyToHostInPieces } from "./copy-in-pieces.ts";
 import type { Device } from "./device.ts";
-import { copyFromHostStaged, copyToHostInPieces } from "./staging.ts";
 import type { Stream } from "./stream.ts";
 
 /** Bytes of JavaScript: a typed array, a Buffer or a DataView, not resizable. */
@@ -56,15 +56,15 @@ export abstract class MemoryRegion {
   }
 
   /**
-   * Copies bytes of JavaScript here, piece by piece through pinned memory; resolves when they are here. The source must
-   * not change until then. Work queued on the stream meanwhile may run between two pieces.
+   * Copies bytes of JavaScript here, piece by piece; resolves when they are here. The source must not change until then.
+   * Work queued on the stream meanwhile may run between two pieces.
    */
   async copyFromHost(source: HostBytes, stream?: Stream): Promise<void> {
     requireSameSize("source", source.byteLength, this.sizeBytes);
-    await copyFromHostStaged(this, source, stream ?? this.device.defaultStream);
+    await copyFromHostInPieces(this, source, stream ?? this.device.defaultStream);
   }
 
-  /** As `copyFromHost`, blocking the JavaScript thread; one call of the driver. */
+  /** As `copyFromHost`, blocking the JavaScript thread. */
   copyFromHostSync(source: HostBytes, stream?: Stream): void {
     this.upload(source, stream);
     native().synchronizeSync(this.#streamHandle(stream));
@@ -79,7 +79,7 @@ export abstract class MemoryRegion {
     await copyToHostInPieces(this, target, stream ?? this.device.defaultStream);
   }
 
-  /** As `copyToHost`, blocking the JavaScript thread; one call of the driver. */
+  /** As `copyToHost`, blocking the JavaScript thread. */
   copyToHostSync(target: HostBytes, stream?: Stream): void {
     requireSameSize("target", target.byteLength, this.sizeBytes);
     native().downloadSync(this.handle, this.offsetBytes, target, this.#streamHandle(stream));

@@ -1,12 +1,12 @@
 import type { Device } from "./device.ts";
 import type { PinnedMemory } from "./pinned-memory.ts";
 
-/** Bytes of one piece: large enough that a copy runs at full speed, small enough to fill without a noticeable pause. */
+/** Bytes of one piece: large enough that a copy runs at full speed, small enough to read without a noticeable pause. */
 export const PIECE_BYTES: number = 4 * 1024 * 1024;
-// One is filled while another travels; two more keep the device busy over a slow turn of the event loop.
+// A copy behind other work has one at a time; further copies wait for theirs.
 const MAX_BUFFERS = 4;
 
-/** Pinned buffers of a device that copies to and from JavaScript go through; made when first needed. */
+/** Pinned buffers of a device that copies to JavaScript behind other work go through; made when first needed. */
 export class StagingBuffers implements Disposable {
   readonly #device: Device;
   readonly #idle: PinnedMemory[] = [];

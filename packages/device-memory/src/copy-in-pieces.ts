@@ -8,27 +8,34 @@ import type { Stream } from "./stream.ts";
 // JavaScript's own memory is touched on its thread only, piece by piece: it may be moved or resized at any await, so no
 // address of it is ever left with the device.
 
-/** About a millisecond's worth, within 5 % of the rate of one call of the driver for all. */
+/** Half a millisecond's worth. */
 const DIRECT_PIECE_BYTES = 16 * 1024 * 1024;
+/** What a stream reads without waiting for what it read before. */
+const UPLOAD_PIECE_BYTES = 8 * 1024 * 1024;
 
 interface Piece {
   readonly start: number;
   readonly length: number;
 }
 
-export async function copyFromHostStaged(to: MemoryRegion, source: HostBytes, stream: Stream): Promise<void> {
+/**
+ * By uploads that return once the bytes are read, each when the one before is done, so that the JavaScript thread never
+ * waits for the device.
+ */
+export async function copyFromHostInPieces(to: MemoryRegion, source: HostBytes, stream: Stream): Promise<void> {
   // What comes after the first await would be done behind the capture.
   if (stream.isCapturing) throw new CaptureError("copyFromHost");
-  await eachPiece(to, async (piece, buffer) => {
-    buffer.bytes.set(bytesOf(source, piece));
-    native().copy(to.handle, to.offsetBytes + piece.start, buffer.handle, 0, piece.length, stream.handle);
+  if (!stream.isIdle) await stream.synchronize();
+  for (let start = 0; start < to.sizeBytes; start += UPLOAD_PIECE_BYTES) {
+    const piece = { start, length: Math.min(UPLOAD_PIECE_BYTES, to.sizeBytes - start) };
+    native().upload(to.handle, to.offsetBytes + start, bytesOf(source, piece), stream.handle);
     await stream.synchronize();
-  });
+  }
 }
 
 /**
- * An idle stream's bytes come straight from the driver, which writes JavaScript's memory twice as fast as JavaScript can
- * copy there; one turn of the event loop at a time. Behind other work a piece goes through a staging buffer, so that the
+ * An idle stream writes straight to JavaScript's memory, several times as fast as JavaScript can copy there; one turn of
+ * the event loop at a time. Behind other work a piece goes through a staging buffer, so that the
  * JavaScript thread never waits for that work.
  */
 export async function copyToHostInPieces(from: MemoryRegion, target: HostBytes, stream: Stream): Promise<void> {
@@ -57,26 +64,6 @@ async function copyToHostStaged(from: MemoryRegion, target: HostBytes, piece: Pi
   } finally {
     staging.release(buffer);
   }
-}
-
-/** Moves the pieces of a region, each through a staging buffer of its own, as many at a time as there are buffers. */
-async function eachPiece(
-  region: MemoryRegion,
-  move: (piece: Piece, buffer: PinnedMemory) => Promise<void>,
-): Promise<void> {
-  const { staging } = region.device;
-  const moving: Promise<void>[] = [];
-  for (let start = 0; start < region.sizeBytes; start += PIECE_BYTES) {
-    // Settled promises alone would go on to the next piece without a turn of the event loop.
-    if (start > 0) await turnOfEventLoop();
-    const buffer = await staging.acquire();
-    const moved = move({ start, length: Math.min(PIECE_BYTES, region.sizeBytes - start) }, buffer);
-    const returned = moved.finally(() => staging.release(buffer));
-    // A failure is thrown below; until then nobody waits for this piece.
-    returned.catch(() => {});
-    moving.push(returned);
-  }
-  await Promise.all(moving);
 }
 
 function bytesOf(host: HostBytes, piece: Piece): Uint8Array {
