@@ -1,7 +1,6 @@
 import { setImmediate as turnOfEventLoop } from "node:timers/promises";
 import { CaptureError, InvalidArgumentError, native } from "@kv/native";
 import type { HostBytes, MemoryRegion } from "./memory-region.ts";
-import type { PinnedMemory } from "./pinned-memory.ts";
 import { PIECE_BYTES } from "./staging-buffers.ts";
 import type { Stream } from "./stream.ts";
 
