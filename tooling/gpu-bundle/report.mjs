@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
+import { stripVTControlCharacters } from "node:util";
 
 const [out, bundle] = process.argv.slice(2);
 const { listDevices, native } = createRequire(path.join(bundle, "packages/device-memory/package.json"))("@kv/native");
@@ -64,7 +65,7 @@ function output(name, title) {
 function sanitizer() {
   const found = ["memcheck", "racecheck", "initcheck", "synccheck"].flatMap((tool) => {
     const text = read(`${tool}.txt`);
-    return text === undefined ? [] : [{ tool, lines: text.split("\n") }];
+    return text === undefined ? [] : [{ tool, lines: stripVTControlCharacters(text).split("\n") }];
   });
   if (found.length === 0) return undefined;
   const rows = found.map(({ tool, lines }) => {
@@ -84,5 +85,7 @@ function resultOf(lines) {
   const summaries = lines.flatMap((line) => line.match(/ SUMMARY: (.*)$/)?.[1] ?? []);
   if (summaries.length === 0) return `did not run: ${lines.find((line) => line.trim() !== "") ?? "no output"}`;
   const findings = summaries.filter((summary) => !/^0 (errors|hazards)/.test(summary));
-  return findings.length === 0 ? "clean" : findings.join("; ");
+  if (findings.length === 0) return "clean";
+  const kernels = new Set(lines.flatMap((line) => line.match(/ at (\w+)\+0x[0-9a-f]+/)?.[1] ?? []));
+  return [findings.join("; "), [...kernels].join(", ")].filter((each) => each !== "").join(": ");
 }
