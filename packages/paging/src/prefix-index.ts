@@ -66,8 +66,8 @@ export class PrefixIndex {
     this.#nextSibling = new Int32Array(numNodes).fill(NONE);
     this.#previousSibling = new Int32Array(numNodes).fill(NONE);
     this.#hashNext = new Int32Array(numNodes).fill(NOT_HASHED);
-    // A quarter of the next power of two: only siblings are in the table.
-    this.#buckets = new Int32Array(Math.max(16, 2 ** Math.ceil(Math.log2(numNodes)) / 4)).fill(NONE);
+    // A quarter of the nearest power of two: only siblings are in the table.
+    this.#buckets = new Int32Array(Math.max(16, 2 ** Math.round(Math.log2(numNodes)) / 4)).fill(NONE);
     this.#tokens = new Int32Array(numNodes * tokensPerBlock);
     this.#blockOf = new Int32Array(numNodes * numUnits).fill(NONE);
     this.#nodeOf = new Int32Array(numBlocks).fill(NONE);
