@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kPieceBytes = size_t{4} << 20;
 // What a thread takes at once.
 constexpr size_t kShareBytes = size_t{256} << 10;
-// As many as a bus of 64 GB/s needs.
+// Enough for two to three times the rate of one.
 constexpr int kMostThreads = 6;
 
 cuda::DevicePtr device_ptr(const void* address) {
