@@ -57,7 +57,7 @@ for step in $steps; do
       done
       ;;
     bench)
-      (cd "$here/benchmarks" && node run.mjs device cache kernels attention decode-step) >"$out/bench.txt" 2>&1 || failed=1
+      (cd "$here/benchmarks" && node run.mjs device cache batch kernels attention decode-step) >"$out/bench.txt" 2>&1 || failed=1
       ;;
     check)
       for model in qwen2.5-0.5b llama-3-8b llama-3-70b; do

@@ -59,11 +59,12 @@ export class Batch implements Disposable {
   readonly #sent: DeviceEvent;
   readonly #parts: readonly SequenceBatch[];
   readonly #states: readonly StateBlocks[];
-  /** Of the step in hand; kept, so that a step allocates nothing. */
+  /** Of the step in hand; its length is set only where it changes, since that takes microseconds. */
   readonly #tables: BlockTable[] = [];
   readonly #newTokens: Int32Array;
   readonly #positions: Int32Array;
-  readonly #sequences: PagedSequence[] = [];
+  /** Of the step in hand. */
+  #sequences: readonly PagedSequence[] = [];
   #numTokens = 0;
   /** While a decode step is captured: the new tokens of every row. */
   #capturedLength: number | undefined;
@@ -173,8 +174,7 @@ export class Batch implements Disposable {
     for (const part of this.#parts) part.prepare(this.#tables, this.#newTokens);
     for (const states of this.#states) states.write(sequences);
     this.#writePositions(sequences);
-    this.#sequences.length = sequences.length;
-    for (let row = 0; row < sequences.length; row++) this.#sequences[row] = sequences[row] as PagedSequence;
+    this.#sequences = sequences.slice();
     this.#numTokens = numTokens;
     this.#cache.settle();
     this.#memory.copyFrom(this.#pinned, this.#cache.stream);
@@ -217,7 +217,7 @@ export class Batch implements Disposable {
     for (const sequence of this.#sequences) {
       if (!sequence.isDisposed) sequence.wrote(sequence.length);
     }
-    this.#sequences.length = 0;
+    this.#sequences = [];
     this.#numTokens = 0;
   }
 
@@ -243,7 +243,7 @@ export class Batch implements Disposable {
       throw new InvalidOptionError("sequences", sequences.length, `at most ${maxSequences}`);
     }
     let numTokens = 0;
-    this.#tables.length = sequences.length;
+    if (this.#tables.length !== sequences.length) this.#tables.length = sequences.length;
     for (let row = 0; row < sequences.length; row++) {
       const { table, writtenTokens } = sequences[row] as PagedSequence;
       const count = table.length - writtenTokens;
