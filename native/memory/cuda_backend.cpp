@@ -7,17 +7,13 @@
 namespace kv {
 namespace {
 
-cuda::DevicePtr device_ptr(const void* address) {
-  return reinterpret_cast<cuda::DevicePtr>(address);
-}
-
 /// Frees what is not of the pool, whose work must be done.
 void free_now(CudaContext& context, void* address, MemoryKind kind) noexcept {
   context.try_make_current();
   if (kind == MemoryKind::pinned) {
     context.driver().MemFreeHost(address);
   } else {
-    context.driver().MemFree(device_ptr(address));
+    context.driver().MemFree(cuda::device_ptr(address));
   }
 }
 
@@ -110,7 +106,8 @@ void CudaBackend::free_in_order(void* address, MemoryKind kind, std::span<const 
   }
   const auto& driver = context_->driver();
   if (kind == MemoryKind::pool) {
-    driver.check(driver.MemFreeAsync(device_ptr(address), static_cast<CudaStream&>(*home).handle()), "cuMemFreeAsync");
+    driver.check(driver.MemFreeAsync(cuda::device_ptr(address), static_cast<CudaStream&>(*home).handle()),
+                 "cuMemFreeAsync");
   } else if (home->is_idle()) {
     free_now(*context_, address, kind);
   } else {
@@ -125,7 +122,8 @@ bool CudaBackend::is_resident(const void* address, size_t bytes, MemoryKind kind
   const auto memory_type = [&](const void* at) {
     unsigned type = 0;
     void* values[] = {&type};
-    const auto result = context_->driver().PointerGetAttributes(1, &cuda::kPointerMemoryType, values, device_ptr(at));
+    const auto result =
+        context_->driver().PointerGetAttributes(1, &cuda::kPointerMemoryType, values, cuda::device_ptr(at));
     context_->driver().check(result, "cuPointerGetAttributes");
     return type;
   };

@@ -37,6 +37,10 @@ struct PoolProps {
 };
 static_assert(sizeof(PoolProps) == 88);
 
+inline DevicePtr device_ptr(const void* address) {
+  return reinterpret_cast<DevicePtr>(address);
+}
+
 /// CUlaunchAttribute, of those whose value is one int.
 struct LaunchAttribute {
   int id = 0;

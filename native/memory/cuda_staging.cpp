@@ -2,38 +2,20 @@
 
 #include <algorithm>
 #include <cstring>
-#include <mutex>
 #include <utility>
 
 namespace kv {
 namespace {
 
-// Of one buffer: long enough that waking the threads costs little.
+// Of one buffer: long enough that waking the threads costs little. copyFromHost sends as much as both hold at once.
 constexpr size_t kPieceBytes = size_t{4} << 20;
 // What a thread takes at once.
 constexpr size_t kShareBytes = size_t{256} << 10;
-// Enough for two to three times the rate of one.
-constexpr int kMostThreads = 6;
-
-cuda::DevicePtr device_ptr(const void* address) {
-  return reinterpret_cast<cuda::DevicePtr>(address);
-}
-
-/// Those of the process, started by the first user and ended with the last.
-std::shared_ptr<HostThreads> copying_threads() {
-  static std::mutex mutex;
-  static std::weak_ptr<HostThreads> existing;
-  const std::scoped_lock lock(mutex);
-  std::shared_ptr<HostThreads> threads = existing.lock();
-  const auto cores = static_cast<int>(std::thread::hardware_concurrency());
-  if (threads == nullptr) existing = threads = std::make_shared<HostThreads>(std::clamp(cores, 1, kMostThreads));
-  return threads;
-}
 
 }  // namespace
 
 CudaStaging::CudaStaging(std::shared_ptr<CudaContext> context, cuda::StreamHandle stream)
-    : context_(std::move(context)), stream_(stream), threads_(copying_threads()) {
+    : context_(std::move(context)), stream_(stream), threads_(HostThreads::shared_for_copies()) {
   const auto& driver = context_->driver();
   for (Buffer& buffer : buffers_) buffer.used = std::make_unique<CudaEvent>(context_, cuda::kEventDisableTiming);
   void* both = nullptr;
@@ -56,7 +38,8 @@ void CudaStaging::upload(std::byte* to, const std::byte* from, size_t bytes) {
     const size_t length = std::min(kPieceBytes, bytes - done);
     buffer.used->synchronize();
     copy_on_host(buffer.memory, from + done, length);
-    driver.check(driver.MemcpyHtoDAsync(device_ptr(to + done), buffer.memory, length, stream_), "cuMemcpyHtoDAsync");
+    driver.check(driver.MemcpyHtoDAsync(cuda::device_ptr(to + done), buffer.memory, length, stream_),
+                 "cuMemcpyHtoDAsync");
     driver.check(driver.EventRecord(buffer.used->handle(), stream_), "cuEventRecord");
   }
 }
@@ -77,7 +60,7 @@ void CudaStaging::download(std::byte* to, const std::byte* from, size_t bytes) {
 
 void CudaStaging::begin_download(Buffer& buffer, const std::byte* from, size_t bytes) {
   const auto& driver = context_->driver();
-  driver.check(driver.MemcpyDtoHAsync(buffer.memory, device_ptr(from), bytes, stream_), "cuMemcpyDtoHAsync");
+  driver.check(driver.MemcpyDtoHAsync(buffer.memory, cuda::device_ptr(from), bytes, stream_), "cuMemcpyDtoHAsync");
   driver.check(driver.EventRecord(buffer.used->handle(), stream_), "cuEventRecord");
 }
 

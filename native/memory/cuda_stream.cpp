@@ -20,16 +20,12 @@ constexpr unsigned kStaticSharedBytes = 48 * 1024;
 constexpr int kWaitingPtxVersion = 90;
 constexpr int kWaitingDriverVersion = 12030;
 
-cuda::DevicePtr device_ptr(const void* address) {
-  return reinterpret_cast<cuda::DevicePtr>(address);
-}
-
 /// Whether memory of the host is of a kind that the driver does not know.
 bool is_pageable_memory(const cuda::Driver& driver, const void* memory) {
   // The plural call: the singular one fails for memory that the driver does not know, and tools report that.
   unsigned memory_type = 0;
   void* values[] = {&memory_type};
-  driver.check(driver.PointerGetAttributes(1, &cuda::kPointerMemoryType, values, device_ptr(memory)),
+  driver.check(driver.PointerGetAttributes(1, &cuda::kPointerMemoryType, values, cuda::device_ptr(memory)),
                "cuPointerGetAttributes");
   return memory_type == 0;
 }
@@ -147,14 +143,14 @@ CudaStream::~CudaStream() {
 
 void CudaStream::fill(void* to, uint8_t value, size_t bytes) {
   context_->make_current();
-  context_->driver().check(context_->driver().MemsetD8Async(device_ptr(to), value, bytes, work_handle()),
+  context_->driver().check(context_->driver().MemsetD8Async(cuda::device_ptr(to), value, bytes, work_handle()),
                            "cuMemsetD8Async");
 }
 
 void CudaStream::copy(void* to, const void* from, size_t bytes) {
   context_->make_current();
   const auto& driver = context_->driver();
-  driver.check(driver.MemcpyAsync(device_ptr(to), device_ptr(from), bytes, work_handle()), "cuMemcpyAsync");
+  driver.check(driver.MemcpyAsync(cuda::device_ptr(to), cuda::device_ptr(from), bytes, work_handle()), "cuMemcpyAsync");
 }
 
 void CudaStream::upload(void* to, const void* from, size_t bytes) {
@@ -164,7 +160,7 @@ void CudaStream::upload(void* to, const void* from, size_t bytes) {
   if (is_pageable && bytes >= CudaStaging::kLeastBytes) {
     return staging().upload(static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes);
   }
-  driver.check(driver.MemcpyHtoDAsync(device_ptr(to), from, bytes, handle_), "cuMemcpyHtoDAsync");
+  driver.check(driver.MemcpyHtoDAsync(cuda::device_ptr(to), from, bytes, handle_), "cuMemcpyHtoDAsync");
   // The driver stages pageable memory before the call returns; pinned memory is read later.
   if (!is_pageable) synchronize();
 }
@@ -175,7 +171,7 @@ void CudaStream::download(void* to, const void* from, size_t bytes) {
   if (bytes >= CudaStaging::kLeastBytes && is_pageable_memory(driver, to)) {
     return staging().download(static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes);
   }
-  driver.check(driver.MemcpyDtoHAsync(to, device_ptr(from), bytes, handle_), "cuMemcpyDtoHAsync");
+  driver.check(driver.MemcpyDtoHAsync(to, cuda::device_ptr(from), bytes, handle_), "cuMemcpyDtoHAsync");
   synchronize();
 }
 
@@ -206,7 +202,7 @@ void* CudaStream::workspace(size_t bytes) {
 
 void* CudaStream::counters(size_t bytes) {
   if (capture() == nullptr) return last_of(counters_, bytes, true);
-  return capture()->counters(bytes, [&](Memory& memory) { zero(device_ptr(memory.address()), memory.bytes()); });
+  return capture()->counters(bytes, [&](Memory& memory) { zero(cuda::device_ptr(memory.address()), memory.bytes()); });
 }
 
 void* CudaStream::last_of(GrowingMemory& memory, size_t bytes, bool is_zeroed) {

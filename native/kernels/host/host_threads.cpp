@@ -7,6 +7,9 @@
 namespace kv {
 namespace {
 
+// Enough for two to three times the rate of one.
+constexpr int kMostForCopies = 6;
+
 int wanted_threads() {
   const char* given = std::getenv("KV_HOST_THREADS");
   const int wanted = given == nullptr ? 0 : std::atoi(given);
@@ -14,15 +17,31 @@ int wanted_threads() {
   return std::clamp(wanted > 0 ? wanted : cores, 1, 1024);
 }
 
+/// Threads that live as long as somebody uses them.
+class Shared {
+ public:
+  std::shared_ptr<HostThreads> get(int num_threads) {
+    const std::scoped_lock lock(mutex_);
+    std::shared_ptr<HostThreads> threads = existing_.lock();
+    if (threads == nullptr) existing_ = threads = std::make_shared<HostThreads>(num_threads);
+    return threads;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::weak_ptr<HostThreads> existing_;
+};
+
 }  // namespace
 
 std::shared_ptr<HostThreads> HostThreads::shared() {
-  static std::mutex mutex;
-  static std::weak_ptr<HostThreads> existing;
-  const std::scoped_lock lock(mutex);
-  std::shared_ptr<HostThreads> threads = existing.lock();
-  if (threads == nullptr) existing = threads = std::make_shared<HostThreads>(wanted_threads());
-  return threads;
+  static Shared threads;
+  return threads.get(wanted_threads());
+}
+
+std::shared_ptr<HostThreads> HostThreads::shared_for_copies() {
+  static Shared threads;
+  return threads.get(std::min(wanted_threads(), kMostForCopies));
 }
 
 HostThreads::HostThreads(int num_threads) {

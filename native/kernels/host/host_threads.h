@@ -15,6 +15,8 @@ class HostThreads {
  public:
   /// The threads of this process, started by the first user and ended with the last. KV_HOST_THREADS sets their number.
   static std::shared_ptr<HostThreads> shared();
+  /// Six of them at most, for copies between a GPU and pageable memory, which are not to wait for kernels.
+  static std::shared_ptr<HostThreads> shared_for_copies();
 
   explicit HostThreads(int num_threads);
   ~HostThreads();

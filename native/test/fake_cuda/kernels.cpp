@@ -122,8 +122,8 @@ Result FuncSetAttribute(Function, int, int) {
 Result LaunchKernelEx(const LaunchConfig* config, Function function, void** params, void**) {
   return call_in_context([&](Lock&) {
     for (unsigned i = 0; i < config->num_attributes; ++i) {
-      const auto& [id, padding, value, unused] = config->attributes[i];
-      if (id != kProgrammaticStreamSerialization || value != 1) return kInvalidValue;
+      const LaunchAttribute& attribute = config->attributes[i];
+      if (attribute.id != kProgrammaticStreamSerialization || attribute.value != 1) return kInvalidValue;
     }
     const auto& kernel = *reinterpret_cast<const Kernel*>(function);
     // Whole words of the widest alignment, as the driver copies parameters at the call.

@@ -1,6 +1,5 @@
 #include "test/fake_cuda/memory.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -12,7 +11,6 @@ namespace {
 
 constexpr unsigned kMemoryTypeHost = 1;
 constexpr unsigned kMemoryTypeDevice = 2;
-constexpr size_t kPoisonedBytes = size_t{1} << 20;
 
 /// The allocation that an address lies in; null for what is not the driver's.
 Allocation* allocation_of(DevicePtr address, size_t bytes) {
@@ -31,8 +29,7 @@ Result allocate(DevicePtr* address, Allocation allocation) {
   if (result != kSuccess) return result;
   void* memory = nullptr;
   if (posix_memalign(&memory, 256, allocation.bytes) != 0) complain("the host has no memory left");
-  // Fresh memory is not zero on a GPU either; of long memory the first part tells, and the rest would take time.
-  std::memset(memory, 0xAB, std::min(allocation.bytes, kPoisonedBytes));
+  std::memset(memory, 0xAB, allocation.bytes);  // fresh memory is not zero on a GPU either
   *address = reinterpret_cast<DevicePtr>(memory);
   state().allocations.emplace(*address, allocation);
   return kSuccess;

@@ -7,7 +7,7 @@ import type { Stream } from "./stream.ts";
 // JavaScript's own memory is touched on its thread only, piece by piece: it may be moved or resized at any await, so no
 // address of it is ever left with the device.
 
-/** Half a millisecond's worth. */
+/** Less than a millisecond's worth on a GPU. */
 const DIRECT_PIECE_BYTES = 16 * 1024 * 1024;
 /** What a stream reads without waiting for what it read before. */
 const UPLOAD_PIECE_BYTES = 8 * 1024 * 1024;
@@ -34,8 +34,8 @@ export async function copyFromHostInPieces(to: MemoryRegion, source: HostBytes, 
 
 /**
  * An idle stream writes straight to JavaScript's memory, several times as fast as JavaScript can copy there; one turn of
- * the event loop at a time. Behind other work a piece goes through a staging buffer, so that the
- * JavaScript thread never waits for that work.
+ * the event loop at a time. Behind other work a piece goes through a staging buffer, so that the JavaScript thread never
+ * waits for that work.
  */
 export async function copyToHostInPieces(from: MemoryRegion, target: HostBytes, stream: Stream): Promise<void> {
   if (stream.isCapturing) throw new CaptureError("copyToHost");
